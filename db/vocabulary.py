@@ -1,0 +1,135 @@
+"""The words that rows are made of: enumerations shared by every layer above.
+
+They live in the lowest layer because rows carry them; `schema/` gives them their GraphQL names and
+descriptions. Values are what is stored, so a value is never renamed without a migration.
+"""
+
+from enum import StrEnum
+
+
+class ProviderKind(StrEnum):
+    """The protocol that a provider speaks."""
+
+    ANTHROPIC = "ANTHROPIC"
+    OPENAI = "OPENAI"
+    GOOGLE = "GOOGLE"
+    OLLAMA = "OLLAMA"
+    OPENAI_COMPATIBLE = "OPENAI_COMPATIBLE"
+
+
+class ProviderStatus(StrEnum):
+    """What is known of a provider's health; derived, never stored."""
+
+    UNCONFIGURED = "UNCONFIGURED"
+    UNTESTED = "UNTESTED"
+    CONNECTED = "CONNECTED"
+    DEGRADED = "DEGRADED"
+    FAILING = "FAILING"
+    DISABLED = "DISABLED"
+
+
+class ConnectionTestStatus(StrEnum):
+    """How a connection test ended."""
+
+    OK = "OK"
+    MISSING_KEY = "MISSING_KEY"
+    INVALID_KEY = "INVALID_KEY"
+    FORBIDDEN = "FORBIDDEN"
+    NO_CREDIT = "NO_CREDIT"
+    RATE_LIMITED = "RATE_LIMITED"
+    TIMEOUT = "TIMEOUT"
+    UNREACHABLE = "UNREACHABLE"
+    TLS_ERROR = "TLS_ERROR"
+    INVALID_URL = "INVALID_URL"
+    UPSTREAM_ERROR = "UPSTREAM_ERROR"
+    UNEXPECTED_RESPONSE = "UNEXPECTED_RESPONSE"
+
+
+class ModelCapability(StrEnum):
+    """What a model can take or do beyond text. The order is the bit order in the store: append only."""
+
+    TOOLS = "TOOLS"
+    VISION = "VISION"
+    AUDIO = "AUDIO"
+    PDF = "PDF"
+    REASONING = "REASONING"
+    STRUCTURED_OUTPUT = "STRUCTURED_OUTPUT"
+    PROMPT_CACHING = "PROMPT_CACHING"
+    EMBEDDINGS = "EMBEDDINGS"
+
+
+class ModelSource(StrEnum):
+    """Where the knowledge of a model came from."""
+
+    CATALOG = "CATALOG"
+    DISCOVERED = "DISCOVERED"
+    CUSTOM = "CUSTOM"
+
+
+class PriceSource(StrEnum):
+    """Where a model's price came from."""
+
+    CATALOG = "CATALOG"
+    OVERRIDE = "OVERRIDE"
+    FREE = "FREE"
+
+
+class ModelSort(StrEnum):
+    """Orders of a list of models; unknown values come last, ties by name, then wire name."""
+
+    NAME = "NAME"
+    CONTEXT_WINDOW_DESC = "CONTEXT_WINDOW_DESC"
+    INPUT_PRICE_ASC = "INPUT_PRICE_ASC"
+    OUTPUT_PRICE_ASC = "OUTPUT_PRICE_ASC"
+
+
+class UsageDimension(StrEnum):
+    """What a usage series is grouped by."""
+
+    PROVIDER = "PROVIDER"
+    MODEL = "MODEL"
+    AGENT = "AGENT"
+    FAILOVER_CHAIN = "FAILOVER_CHAIN"
+
+
+class UsagePeriod(StrEnum):
+    """A window that ends with the bucket that holds the present."""
+
+    TODAY = "TODAY"
+    LAST_7_DAYS = "LAST_7_DAYS"
+    LAST_30_DAYS = "LAST_30_DAYS"
+    MONTH_TO_DATE = "MONTH_TO_DATE"
+
+
+class UsageGranularity(StrEnum):
+    """The length of a bucket; a day is a local day."""
+
+    QUARTER_HOUR = "QUARTER_HOUR"
+    HOUR = "HOUR"
+    DAY = "DAY"
+
+
+class UsageMetric(StrEnum):
+    """What groups are ranked by."""
+
+    COST = "COST"
+    TOKENS = "TOKENS"
+    REQUESTS = "REQUESTS"
+
+
+class UsageGroupKind(StrEnum):
+    """What a group of a usage series stands for."""
+
+    OBJECT = "OBJECT"
+    AGENT = "AGENT"
+    NONE = "NONE"
+    OTHER = "OTHER"
+
+
+class ChangeKind(StrEnum):
+    """What happened to an object."""
+
+    READY = "READY"
+    CREATED = "CREATED"
+    UPDATED = "UPDATED"
+    DELETED = "DELETED"

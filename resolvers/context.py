@@ -1,0 +1,95 @@
+"""What a field may know while it resolves: the services, who asks, and the loads it can share.
+
+One context serves one operation, and one event of a subscription: a loader that outlived its
+operation would serve rows that have changed since.
+"""
+
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from aiodataloader import DataLoader
+
+from trunkline.errors import TrunklineError
+from trunkline.services import Services
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+A = TypeVar("A", bound=Hashable)
+
+
+class Unauthenticated(TrunklineError):
+    """Nobody is signed in."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "sign in first: send `Authorization: Bearer <token>`, or open the link that "
+            "`trunkline sign-in-link` prints"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who asks."""
+
+    name: str
+
+
+class OperationContext:
+    """Services, viewer and request id of an operation, with batched loads of its own."""
+
+    __slots__ = ("_loaders", "_services", "request_id", "viewer")
+
+    def __init__(self, services: Services, viewer: Viewer | None, request_id: str) -> None:
+        self._services = services
+        self.viewer = viewer
+        self.request_id = request_id
+        self._loaders: dict[Hashable, DataLoader[Any, Any]] = {}
+
+    def fresh(self) -> "OperationContext":
+        """The same caller with nothing loaded yet: for the next event of a subscription."""
+        return OperationContext(self._services, self.viewer, self.request_id)
+
+    @property
+    def services(self) -> Services:
+        """The services, for a caller who is signed in. Raises `Unauthenticated`."""
+        if self.viewer is None:
+            raise Unauthenticated
+        return self._services
+
+    async def load(
+        self, batch: Callable[[Services, Sequence[K]], Awaitable[Mapping[K, V]]], key: K
+    ) -> V | None:
+        """The value that `batch` gives for `key`, asked for together with the operation's others."""
+        services = self.services
+
+        async def load_batch(keys: list[K]) -> list[V | None]:
+            found = await batch(services, keys)
+            return [found.get(one) for one in keys]
+
+        value: V | None = await self._loader(batch, load_batch).load(key)
+        return value
+
+    async def load_with(
+        self,
+        batch: Callable[[Services, Sequence[K], A], Awaitable[Mapping[K, V]]],
+        arguments: A,
+        key: K,
+    ) -> V | None:
+        """Like `load`, for fields with arguments: one batch for each distinct `arguments`."""
+        services = self.services
+
+        async def load_batch(keys: list[K]) -> list[V | None]:
+            found = await batch(services, keys, arguments)
+            return [found.get(one) for one in keys]
+
+        value: V | None = await self._loader((batch, arguments), load_batch).load(key)
+        return value
+
+    def _loader(
+        self, name: Hashable, load_batch: Callable[[list[Any]], Awaitable[list[Any]]]
+    ) -> DataLoader[Any, Any]:
+        loader = self._loaders.get(name)
+        if loader is None:
+            loader = self._loaders[name] = DataLoader(load_batch, max_batch_size=1_000)
+        return loader

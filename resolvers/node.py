@@ -1,0 +1,42 @@
+"""`node` and `serverInfo`: fields that belong to no slice."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import trunkline
+from resolvers import chains, models, providers, usage
+from resolvers.context import OperationContext
+
+
+@dataclass(frozen=True, slots=True)
+class ServerInfoRow:
+    """What the server says of itself."""
+
+    version: str
+    database: str
+    started_at: datetime
+
+
+_FINDERS: dict[str, Callable[[OperationContext, int], Awaitable[object | None]]] = {
+    "Provider": providers.provider_by_id,
+    "ConnectionTest": providers.connection_test_by_id,
+    "Model": models.model_by_id,
+    "FailoverChain": chains.chain_by_id,
+    "FailoverStep": chains.step_by_id,
+    "UsageEvent": usage.usage_event_by_id,
+}
+
+
+async def find_node(
+    context: OperationContext, type_name: str, internal_id: int
+) -> object | None:
+    """The living object of this type and id."""
+    finder = _FINDERS.get(type_name)
+    return None if finder is None else await finder(context, internal_id)
+
+
+def server_info(context: OperationContext) -> ServerInfoRow:
+    """Version, database and start of this process."""
+    services = context.services
+    return ServerInfoRow(trunkline.__version__, services.database.dialect, services.started_at)

@@ -1,0 +1,136 @@
+"""Fields about providers: may this caller, load, call the work, return plain rows."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from db import providers as store
+from db.paging import PageRequest, Slice
+from db.providers import ConnectionTestRow, ProviderRow
+from db.vocabulary import ChangeKind
+from resolvers.context import OperationContext
+from resolvers.outcome import Outcome, deletion_of, outcome_of, refused
+from trunkline.errors import Problem, Refused
+from trunkline.events import Missed, ProviderChanged
+from trunkline.providers import changes
+from trunkline.providers.changes import NewProvider, ProviderUpdate
+from trunkline.providers.testing import ConnectionToTest, run_connection_test
+from trunkline.services import Services
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestOutcome:
+    """What `testConnection` answers."""
+
+    __test__ = False  # Not a test of ours, whatever pytest thinks of the name.
+
+    connection_test: ConnectionTestRow | None = None
+    provider: ProviderRow | None = None
+    user_errors: Sequence[Problem] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderChangeRow:
+    """One message of `providerChanged`. `id` is None in READY only."""
+
+    kind: ChangeKind
+    provider_id: int | None = None
+    provider: ProviderRow | None = None
+
+
+async def list_providers(context: OperationContext, page: PageRequest) -> Slice[ProviderRow]:
+    """A page of providers by name."""
+    async with context.services.database.read() as connection:
+        return await store.page_providers(connection, page)
+
+
+async def provider_by_slug(context: OperationContext, slug: str) -> ProviderRow | None:
+    """The provider with this slug."""
+    return await context.load(load_providers_by_slug, slug)
+
+
+async def provider_by_id(context: OperationContext, provider_id: int) -> ProviderRow | None:
+    """The living provider with this id."""
+    return await context.load(load_providers_by_id, provider_id)
+
+
+async def load_providers_by_id(
+    services: Services, ids: Sequence[int]
+) -> Mapping[int, ProviderRow]:
+    """A batch for `OperationContext.load`."""
+    async with services.database.read() as connection:
+        return await store.load_providers(connection, ids)
+
+
+async def load_providers_by_slug(
+    services: Services, slugs: Sequence[str]
+) -> Mapping[str, ProviderRow]:
+    """A batch for `OperationContext.load`."""
+    async with services.database.read() as connection:
+        return await store.load_providers_by_slug(connection, slugs)
+
+
+async def connection_test_by_id(
+    context: OperationContext, test_id: int
+) -> ConnectionTestRow | None:
+    """A stored connection test: the last one of some living provider."""
+    async with context.services.database.read() as connection:
+        return await store.find_connection_test(connection, test_id)
+
+
+async def create_provider(context: OperationContext, new: NewProvider) -> Outcome[ProviderRow]:
+    """`createProvider`."""
+    return await outcome_of(changes.create_provider(context.services, new))
+
+
+async def update_provider(
+    context: OperationContext, change: ProviderUpdate
+) -> Outcome[ProviderRow]:
+    """`updateProvider`."""
+    return await outcome_of(changes.update_provider(context.services, change))
+
+
+async def remove_provider_api_key(
+    context: OperationContext, provider_id: int, expected_version: int | None
+) -> Outcome[ProviderRow]:
+    """`removeProviderApiKey`."""
+    return await outcome_of(
+        changes.remove_provider_api_key(context.services, provider_id, expected_version)
+    )
+
+
+async def delete_provider(
+    context: OperationContext, provider_id: int, expected_version: int | None
+) -> Outcome[ProviderRow]:
+    """`deleteProvider`."""
+    return await deletion_of(
+        changes.delete_provider(context.services, provider_id, expected_version), provider_id
+    )
+
+
+async def test_connection(context: OperationContext, wanted: ConnectionToTest) -> TestOutcome:
+    """`testConnection`."""
+    try:
+        tested = await run_connection_test(context.services, wanted)
+    except Refused as refusal:
+        outcome: Outcome[ProviderRow] = refused(refusal)
+        return TestOutcome(provider=outcome.subject, user_errors=outcome.user_errors)
+    return TestOutcome(connection_test=tested.test, provider=tested.provider)
+
+
+async def watch_providers(
+    context: OperationContext, slugs: Sequence[str] | None
+) -> AsyncIterator[ProviderChangeRow]:
+    """READY, then a message for each change. Listening begins before READY is said."""
+    services = context.services
+    wanted = None if slugs is None else frozenset(slugs)
+    with services.events.subscribe(ProviderChanged) as subscription:
+        yield ProviderChangeRow(ChangeKind.READY)
+        async for event in subscription:
+            if isinstance(event, Missed):
+                yield ProviderChangeRow(ChangeKind.READY)
+            elif isinstance(event, ProviderChanged) and (wanted is None or event.slug in wanted):
+                found = await load_providers_by_id(services, [event.id])
+                provider = found.get(event.id)
+                # Deleted since: say so now, whatever the event said; its own event merges with it.
+                kind = event.kind if provider is not None else ChangeKind.DELETED
+                yield ProviderChangeRow(kind, event.id, provider)

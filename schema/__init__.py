@@ -1,0 +1,1 @@
+"""The GraphQL vocabulary: types, inputs, scalars and the three roots. Knows no HTTP and no SQL."""

@@ -1,0 +1,94 @@
+"""How the schema declares fields over plain rows.
+
+Resolvers return the rows of `db/`; Strawberry reads their attributes. So a GraphQL type here is a
+declaration that is never instantiated: `plain` declares an attribute, `resolved` a field that is
+computed by a function of `resolvers/`.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
+
+import strawberry
+from strawberry import Maybe
+from strawberry.types.nodes import FragmentSpread, InlineFragment, SelectedField
+
+from resolvers.context import OperationContext
+from trunkline.changes import UNSET, Given
+
+T = TypeVar("T")
+
+Info = strawberry.Info[OperationContext, None]
+
+
+def plain(description: str, *, name: str | None = None) -> Any:
+    """A field that reads the row's attribute of the same name, whatever its name on the wire."""
+    return strawberry.field(name=name, description=description)
+
+
+def resolved(
+    resolver: Callable[..., Any],
+    description: str,
+    *,
+    graphql_type: Any = None,
+    name: str | None = None,
+) -> Any:
+    """A field computed by `resolver`; `graphql_type` names its wire type where rows are returned."""
+    return strawberry.field(
+        resolver=resolver, description=description, graphql_type=graphql_type, name=name
+    )
+
+
+def changing(resolver: Callable[..., Any], description: str, *, graphql_type: Any) -> Any:
+    """A field of Mutation."""
+    return strawberry.mutation(
+        resolver=resolver, description=description, graphql_type=graphql_type
+    )
+
+
+def watching(resolver: Callable[..., Any], description: str, *, graphql_type: Any) -> Any:
+    """A field of Subscription; `resolver` is an async generator of rows."""
+    return strawberry.subscription(
+        resolver=resolver, description=description, graphql_type=graphql_type
+    )
+
+
+def described(description: str, *, name: str | None = None) -> Any:
+    """For `Annotated[T, described("…")]` on an argument."""
+    return strawberry.argument(description=description, name=name)
+
+
+First = Annotated[
+    int | None,
+    described("How many, 0 (counts only) to 100; null means the default."),
+]
+After = Annotated[
+    str | None,
+    described("Start after this cursor, from a page's `pageInfo.endCursor` or an edge."),
+]
+
+
+def or_none(value: T | None) -> T | None:
+    """An optional argument's value; left out and null are the same to it."""
+    return None if value is strawberry.UNSET else value
+
+
+def given(maybe: Maybe[T | None]) -> Given[T]:
+    """An update's field for the work: left out, null or a value."""
+    return UNSET if maybe is None else maybe.value
+
+
+def selects(info: Info, field: str) -> bool:
+    """Whether the caller selected `field` right below the present field."""
+
+    def found(selections: Any) -> bool:
+        for selection in selections:
+            if isinstance(selection, SelectedField):
+                if selection.name == field:
+                    return True
+            elif isinstance(selection, FragmentSpread | InlineFragment) and found(
+                selection.selections
+            ):
+                return True
+        return False
+
+    return any(found(selection.selections) for selection in info.selected_fields)

@@ -1,0 +1,375 @@
+"""Providers: configure, test, watch."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import strawberry
+from strawberry import UNSET, Maybe
+
+import schema.enums  # noqa: F401  # names the enumerations before the types below use them
+from db.paging import Slice
+from db.providers import ConnectionTestRow, ProviderRow
+from db.vocabulary import ChangeKind, ConnectionTestStatus, ProviderKind, ProviderStatus
+from resolvers import providers
+from resolvers.outcome import Outcome
+from resolvers.providers import ProviderChangeRow, TestOutcome
+from schema.connections import Connection, page_request
+from schema.fields import (
+    After,
+    First,
+    Info,
+    changing,
+    described,
+    given,
+    or_none,
+    plain,
+    resolved,
+    watching,
+)
+from schema.node import Node, decode_id, encode_id, node_type
+from schema.payloads import USER_ERRORS, UserError
+from trunkline.providers.changes import NewProvider, ProviderUpdate
+from trunkline.providers.testing import ConnectionToTest
+
+if TYPE_CHECKING:
+    from schema.chains import FailoverChain
+
+EXPECTED_VERSION = (
+    "The `version` that you last saw: the change is refused with VERSION_CONFLICT where it is "
+    "another by now. Left out, the change is made whatever happened meanwhile."
+)
+
+
+@strawberry.type(description="What may be shown of a stored API key.")
+class ApiKeyPreview:
+    """Read from `ApiKeyPreviewRow`."""
+
+    masked: str = plain(
+        "For example `sk-ant-…4f2A`: at most a known public prefix and the last four characters."
+    )
+    set_at: datetime = plain("When the key was stored.")
+
+
+@node_type(ConnectionTestRow, description="One attempt to list a provider's models.")
+class ConnectionTest(Node):
+    """Read from `ConnectionTestRow`."""
+
+    status: ConnectionTestStatus = plain("How it ended.")
+    ok: bool = plain("Whether the provider answered with its models.")
+    latency_ms: int | None = plain(
+        "Wall-clock milliseconds from the first byte sent to the answer read; "
+        "null where nothing was sent."
+    )
+    http_status: int | None = plain("The answer's HTTP status; null where there was no answer.")
+    message: str = plain(
+        "What went wrong and what to do, for a person. Never holds a key, nor the answer's body."
+    )
+    model_count: int | None = plain("How many models the provider listed.")
+    tested_at: datetime = plain("When it ended.")
+
+
+@node_type(ProviderRow, description="A model provider, as configured here.")
+class Provider(Node):
+    """Read from `ProviderRow`. Models and usage are attached by their own slices (`extend`)."""
+
+    slug: str = plain("Stable, URL-safe name: `anthropic`.")
+    name: str = plain("For people: `Anthropic`.")
+    kind: ProviderKind = plain("The protocol that it speaks.")
+    base_url: str = plain("Where its API is; paths of the protocol are appended.")
+    enabled: bool = plain("False where an operator switched it off.")
+    status: ProviderStatus = plain("What is known of its health.")
+    api_key: ApiKeyPreview | None = plain(
+        "Null where no key is stored. The key itself is never readable."
+    )
+    model_count: int = plain("Models that are not deprecated.")
+    last_connection_test: ConnectionTest | None = plain("Of the saved configuration.")
+    version: int = plain(
+        "Counts the changes an operator makes, not status, tests, sync or traffic; "
+        "give it back as `expectedVersion`."
+    )
+    created_at: datetime = plain("When it was created.")
+    updated_at: datetime = plain("When an operator last changed it.")
+
+
+@strawberry.input(description="A provider to create.")
+class CreateProviderInput:
+    """Becomes a `NewProvider`."""
+
+    slug: str = strawberry.field(
+        description="URL-safe and unique: lower-case letters, digits and hyphens. Never changes."
+    )
+    name: str = strawberry.field(description="For people, 1 to 200 characters.")
+    kind: ProviderKind = strawberry.field(description="The protocol that it speaks.")
+    base_url: str | None = strawberry.field(
+        default=UNSET,
+        description="Where its API is. Default: the kind's own; OPENAI_COMPATIBLE has none.",
+    )
+    api_key: str | None = strawberry.field(
+        default=UNSET, description="Stored encrypted, bound to this provider and host."
+    )
+    enabled: bool = strawberry.field(default=True, description="Whether it may be used.")
+
+
+@strawberry.input(
+    description="A base URL of another origin needs a key given with it, while one is stored."
+)
+class UpdateProviderInput:
+    """Becomes a `ProviderUpdate`."""
+
+    id: strawberry.ID = strawberry.field(description="Which provider.")
+    expected_version: int | None = strawberry.field(default=UNSET, description=EXPECTED_VERSION)
+    name: Maybe[str | None] = strawberry.field(description="For people, 1 to 200 characters.")
+    base_url: Maybe[str | None] = strawberry.field(description="Where its API is.")
+    api_key: Maybe[str | None] = strawberry.field(
+        description="Replaces the stored one. To remove it, use `removeProviderApiKey`."
+    )
+    enabled: Maybe[bool | None] = strawberry.field(description="Whether it may be used.")
+
+
+@strawberry.input(description="Whose key to forget.")
+class RemoveProviderApiKeyInput:
+    """Id and version."""
+
+    id: strawberry.ID = strawberry.field(description="Which provider.")
+    expected_version: int | None = strawberry.field(default=UNSET, description=EXPECTED_VERSION)
+
+
+@strawberry.input(description="Which provider to delete.")
+class DeleteProviderInput:
+    """Id and version."""
+
+    id: strawberry.ID = strawberry.field(description="Which provider.")
+    expected_version: int | None = strawberry.field(default=UNSET, description=EXPECTED_VERSION)
+
+
+@strawberry.input(
+    description=(
+        "Exactly one of `providerId` and `kind`. The stored key goes to the stored URL's origin "
+        "only: a draft URL elsewhere needs a draft key."
+    )
+)
+class TestConnectionInput:
+    """Becomes a `ConnectionToTest`."""
+
+    __test__ = False
+
+    provider_id: strawberry.ID | None = strawberry.field(
+        default=UNSET, description="A saved provider, to test as it is or with a draft."
+    )
+    kind: ProviderKind | None = strawberry.field(
+        default=UNSET, description="The protocol of a provider that doesn't exist yet."
+    )
+    base_url: str | None = strawberry.field(
+        default=UNSET, description="A draft. Default: the saved one, else the kind's own."
+    )
+    api_key: str | None = strawberry.field(
+        default=UNSET, description="A draft. Default: the saved one."
+    )
+
+
+def _payload(description: str) -> Any:
+    return strawberry.type(description=description)
+
+
+@_payload("What `createProvider` did.")
+class CreateProviderPayload:
+    """Read from an `Outcome`."""
+
+    subject: Provider | None = plain("The new provider.", name="provider")
+    user_errors: list[UserError] = plain(USER_ERRORS)
+
+
+@_payload("What `updateProvider` did.")
+class UpdateProviderPayload:
+    """Read from an `Outcome`."""
+
+    subject: Provider | None = plain(
+        "The provider as it stands now, also where nothing changed.", name="provider"
+    )
+    user_errors: list[UserError] = plain(USER_ERRORS)
+
+
+@_payload("What `removeProviderApiKey` did.")
+class RemoveProviderApiKeyPayload:
+    """Read from an `Outcome`."""
+
+    subject: Provider | None = plain(
+        "The provider as it stands now, also where nothing changed.", name="provider"
+    )
+    user_errors: list[UserError] = plain(USER_ERRORS)
+
+
+def _deleted_id(root: strawberry.Parent[Outcome[ProviderRow]]) -> strawberry.ID | None:
+    return None if root.deleted_id is None else encode_id("Provider", root.deleted_id)
+
+
+@_payload("What `deleteProvider` did. On IN_USE, `usedBy` are the chains to change first.")
+class DeleteProviderPayload:
+    """Read from an `Outcome`."""
+
+    deleted_id: strawberry.ID | None = resolved(_deleted_id, "The id that is gone.")
+    subject: Provider | None = plain(
+        "The provider that stands, where it was not deleted.", name="provider"
+    )
+    used_by: list[Annotated["FailoverChain", strawberry.lazy("schema.chains")]] = plain(
+        "The chains that use its models."
+    )
+    user_errors: list[UserError] = plain(USER_ERRORS)
+
+
+@_payload("What `testConnection` found.")
+class TestConnectionPayload:
+    """Read from a `TestOutcome`."""
+
+    __test__ = False
+
+    connection_test: ConnectionTest | None = plain(
+        "The outcome, good or bad; null where there was nothing to test."
+    )
+    provider: Provider | None = plain("The provider as it stands now; null for a draft of a new one.")
+    user_errors: list[UserError] = plain(USER_ERRORS)
+
+
+def _change_id(root: strawberry.Parent[ProviderChangeRow]) -> strawberry.ID | None:
+    return None if root.provider_id is None else encode_id("Provider", root.provider_id)
+
+
+@strawberry.type(description="Something happened to a provider.")
+class ProviderChange:
+    """Read from `ProviderChangeRow`."""
+
+    kind: ChangeKind = plain("What happened.")
+    id: strawberry.ID | None = resolved(_change_id, "Of the provider; null in READY.")
+    provider: Provider | None = plain("As it stands now; null in READY and once deleted.")
+
+
+async def _providers(
+    info: Info, first: First = 100, after: After = UNSET
+) -> Slice[ProviderRow]:
+    page = page_request(info, first, after, default=100)
+    return await providers.list_providers(info.context, page)
+
+
+async def _provider(
+    info: Info, slug: Annotated[str, described("Its stable name.")]
+) -> ProviderRow | None:
+    return await providers.provider_by_slug(info.context, slug)
+
+
+async def _create(
+    info: Info, input: Annotated[CreateProviderInput, described("The provider.")]
+) -> Outcome[ProviderRow]:
+    new = NewProvider(
+        slug=input.slug,
+        name=input.name,
+        kind=input.kind,
+        base_url=or_none(input.base_url),
+        api_key=or_none(input.api_key),
+        enabled=input.enabled,
+    )
+    return await providers.create_provider(info.context, new)
+
+
+async def _update(
+    info: Info, input: Annotated[UpdateProviderInput, described("What to change.")]
+) -> Outcome[ProviderRow]:
+    change = ProviderUpdate(
+        id=decode_id(input.id, "Provider"),
+        expected_version=or_none(input.expected_version),
+        name=given(input.name),
+        base_url=given(input.base_url),
+        api_key=given(input.api_key),
+        enabled=given(input.enabled),
+    )
+    return await providers.update_provider(info.context, change)
+
+
+async def _remove_key(
+    info: Info, input: Annotated[RemoveProviderApiKeyInput, described("Whose.")]
+) -> Outcome[ProviderRow]:
+    return await providers.remove_provider_api_key(
+        info.context, decode_id(input.id, "Provider"), or_none(input.expected_version)
+    )
+
+
+async def _delete(
+    info: Info, input: Annotated[DeleteProviderInput, described("Which.")]
+) -> Outcome[ProviderRow]:
+    return await providers.delete_provider(
+        info.context, decode_id(input.id, "Provider"), or_none(input.expected_version)
+    )
+
+
+async def _test(
+    info: Info, input: Annotated[TestConnectionInput, described("What to test.")]
+) -> TestOutcome:
+    wanted = ConnectionToTest(
+        provider_id=decode_id(input.provider_id, "Provider") if input.provider_id else None,
+        kind=or_none(input.kind),
+        base_url=or_none(input.base_url),
+        api_key=or_none(input.api_key),
+    )
+    return await providers.test_connection(info.context, wanted)
+
+
+def _changes(
+    info: Info,
+    slugs: Annotated[
+        list[str] | None, described("Only these; left out, all. An empty list matches none.")
+    ] = UNSET,
+) -> AsyncIterator[ProviderChangeRow]:
+    return providers.watch_providers(info.context, or_none(slugs))
+
+
+@strawberry.type
+class ProviderQuery:
+    """Fields of Query."""
+
+    providers: Any = resolved(
+        _providers,
+        "Every provider, by name.",
+        graphql_type=Connection[Provider],
+    )
+    provider: Any = resolved(
+        _provider, "One provider; null where there is none.", graphql_type=Provider | None
+    )
+
+
+@strawberry.type
+class ProviderMutation:
+    """Fields of Mutation. Nullable by the contract: an error in one leaves the others standing."""
+
+    create_provider: Any = changing(
+        _create,
+        "Adds a provider. Where the price data knows its slug or URL, it comes with its catalog.",
+        graphql_type=CreateProviderPayload | None,
+    )
+    update_provider: Any = changing(
+        _update, "Changes what is given.", graphql_type=UpdateProviderPayload | None
+    )
+    remove_provider_api_key: Any = changing(
+        _remove_key, "Forgets the stored key.", graphql_type=RemoveProviderApiKeyPayload | None
+    )
+    delete_provider: Any = changing(
+        _delete,
+        "Deletes a provider and its models; usage history keeps their names.",
+        graphql_type=DeleteProviderPayload | None,
+    )
+    test_connection: Any = changing(
+        _test,
+        "Asks the provider for its models, with the saved or a draft configuration; "
+        "saves no configuration. A draft's outcome is not stored.",
+        graphql_type=TestConnectionPayload | None,
+    )
+
+
+@strawberry.type
+class ProviderSubscription:
+    """Fields of Subscription."""
+
+    provider_changed: Any = watching(
+        _changes,
+        "READY, then each change of a provider, its key, status or last test.",
+        graphql_type=ProviderChange,
+    )

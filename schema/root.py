@@ -1,0 +1,106 @@
+"""The three roots and the schema: the table of contents of the API."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+import strawberry
+from graphql import GraphQLError
+from strawberry.extensions import MaxTokensLimiter, ParserCache, ValidationCache
+from strawberry.schema.config import StrawberryConfig
+from strawberry.tools import merge_types
+from strawberry.types import ExecutionContext
+
+from resolvers import node as nodes
+from resolvers.context import OperationContext
+from resolvers.node import ServerInfoRow
+from schema.chains import ChainMutation, ChainQuery, ChainSubscription
+from schema.errors import present
+from schema.execution import Executor
+from schema.fields import Info, described, plain, resolved
+from schema.limits import limit_extension
+from schema.models import ModelMutation, ModelQuery, ModelSubscription
+from schema.node import Node, parse_id
+from schema.providers import (
+    ConnectionTest,
+    ProviderMutation,
+    ProviderQuery,
+    ProviderSubscription,
+)
+from schema.scalars import SCALARS
+from schema.usage import UsageMutation, UsageQuery, UsageSubscription
+
+MOST_TOKENS = 20_000
+"""Of one document. The longest of a dashboard has under 2,000; variables don't count."""
+
+CACHED_DOCUMENTS = 256
+
+
+@strawberry.type(description="The server that answers.")
+class ServerInfo:
+    """Read from `ServerInfoRow`."""
+
+    version: str = plain("Of Trunkline, by semantic versioning.")
+    database: str = plain("`sqlite` or `postgresql`.")
+    started_at: datetime = plain("When this process started.")
+
+
+async def _node(
+    info: Info, id: Annotated[strawberry.ID, described("The object's global id.")]
+) -> object | None:
+    parsed = parse_id(id)
+    return None if parsed is None else await nodes.find_node(info.context, *parsed)
+
+
+def _server_info(info: Info) -> ServerInfoRow:
+    return nodes.server_info(info.context)
+
+
+@strawberry.type
+class RootQuery:
+    """Fields of Query that belong to no slice."""
+
+    node: Any = resolved(
+        _node, "The object with this global id; null where there is none.", graphql_type=Node | None
+    )
+    server_info: Any = resolved(
+        _server_info, "The server that answers.", graphql_type=ServerInfo
+    )
+
+
+Query = merge_types("Query", (RootQuery, ProviderQuery, ModelQuery, ChainQuery, UsageQuery))
+Mutation = merge_types("Mutation", (ProviderMutation, ModelMutation, ChainMutation, UsageMutation))
+Subscription = merge_types(
+    "Subscription",
+    (UsageSubscription, ProviderSubscription, ModelSubscription, ChainSubscription),
+)
+
+
+class TrunklineSchema(strawberry.Schema):
+    """Strawberry's schema, with our errors."""
+
+    def process_errors(
+        self,
+        errors: Sequence[GraphQLError],
+        execution_context: ExecutionContext | None = None,
+    ) -> None:
+        """Give each error its code, and hide our own faults."""
+        present(errors, execution_context)
+
+
+schema = TrunklineSchema(
+    query=Query,
+    mutation=Mutation,
+    subscription=Subscription,
+    types=[ConnectionTest],
+    config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=False),
+    execution_context_class=Executor,
+    extensions=[
+        lambda: MaxTokensLimiter(max_token_count=MOST_TOKENS),
+        limit_extension,
+        lambda: ParserCache(maxsize=CACHED_DOCUMENTS),
+        lambda: ValidationCache(maxsize=CACHED_DOCUMENTS),
+    ],
+)
+
+__all__ = ["OperationContext", "schema"]

@@ -1,0 +1,115 @@
+"""The three scalars of the contract, and the enumerations' names on the wire.
+
+Money arrives here as whole nanodollars and leaves as plain digits; it is never a float.
+"""
+
+import re
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any, NewType, TypeVar
+
+import strawberry
+from strawberry.types.scalar import ScalarDefinition
+
+from trunkline.money import format_nanos, parse_dollars
+
+Dollars = NewType("Dollars", int)
+"""Whole nanodollars, served as the scalar Decimal."""
+
+SafeInt = NewType("SafeInt", int)
+"""A whole number that every JSON client can hold."""
+
+E = TypeVar("E", bound=type[Enum])
+
+_LARGEST_SAFE = 2**53 - 1
+_INSTANT = re.compile(
+    r"(\d{4}-\d{2}-\d{2})[Tt](\d{2}:\d{2}:\d{2})(\.\d{1,6})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
+)
+
+
+def _format_instant(value: datetime) -> str:
+    text = value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
+    if value.microsecond:
+        text += f".{value.microsecond:06d}".rstrip("0")
+    return text + "Z"
+
+
+def _parse_instant(value: object) -> datetime:
+    if not isinstance(value, str) or (match := _INSTANT.fullmatch(value)) is None:
+        raise ValueError(
+            "DateTime takes an instant with its offset, such as 2026-11-23T14:05:00Z, "
+            "with at most six decimals"
+        )
+    day, time, fraction, offset = match.groups()
+    try:
+        instant = datetime.fromisoformat(f"{day}T{time}{fraction or ''}{offset.upper()}")
+        return instant.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"DateTime has no such instant: {value}") from error
+
+
+def _parse_decimal(value: object) -> int:
+    if not isinstance(value, str):
+        raise ValueError('Decimal takes a string of plain digits, such as "0.25"')  # noqa: TRY004  # graphql-core answers with a ValueError's text
+    return parse_dollars(value)
+
+
+def _parse_safe_int(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _LARGEST_SAFE:
+        raise ValueError("SafeInt takes a whole number between -(2^53-1) and 2^53-1")
+    return value
+
+
+def _format_safe_int(value: int) -> int:
+    if abs(value) > _LARGEST_SAFE:
+        raise ValueError("SafeInt can't carry this number")
+    return value
+
+
+def _parse_safe_int_literal(node: Any, _variables: Any = None) -> int:
+    from graphql import IntValueNode
+
+    if not isinstance(node, IntValueNode) or len(node.value) > 17:
+        raise ValueError("SafeInt takes a whole number between -(2^53-1) and 2^53-1")
+    return _parse_safe_int(int(node.value))
+
+
+SCALARS: dict[object, ScalarDefinition] = {
+    datetime: strawberry.scalar(
+        name="DateTime",
+        description=(
+            "An instant, written in UTC as `2026-11-23T14:05:00Z`, with up to six decimals. "
+            "Input in another offset is converted; input without one is refused."
+        ),
+        specified_by_url="https://scalars.graphql.org/andimarek/date-time.html",
+        serialize=_format_instant,
+        parse_value=_parse_instant,
+    ),
+    Dollars: strawberry.scalar(
+        name="Decimal",
+        description=(
+            'An exact decimal in plain digits as a string, such as "0.000018750": '
+            "at most nine decimals, never an exponent. Money is never a float."
+        ),
+        serialize=format_nanos,
+        parse_value=_parse_decimal,
+    ),
+    SafeInt: strawberry.scalar(
+        name="SafeInt",
+        description=("A whole number up to 2^53-1, as a JSON number: token counts outgrow Int."),
+        serialize=_format_safe_int,
+        parse_value=_parse_safe_int,
+        parse_literal=_parse_safe_int_literal,
+    ),
+}
+
+
+def enum_type(domain: E, *, description: str, values: dict[str, str], name: str | None = None) -> E:
+    """Name a domain enumeration on the wire. `values` describes each of its members."""
+    named = strawberry.enum(domain, name=name or domain.__name__, description=description)
+    definition = named.__strawberry_definition__  # type: ignore[attr-defined]  # set by strawberry.enum
+    if {value.name for value in definition.values} != set(values):
+        raise ValueError(f"every value of {domain.__name__} wants a description")
+    for value in definition.values:
+        value.description = values[value.name]
+    return named

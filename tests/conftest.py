@@ -1,0 +1,158 @@
+"""Fixtures that every layer's tests share: real databases, the services on them, the schema.
+
+Whoever asks for `database` runs twice, on a SQLite file and on PostgreSQL. Where no PostgreSQL is
+reachable its half is skipped with a reason, and fails instead when CI=true. Each test has a
+database of its own, copied from one that was migrated once.
+"""
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import make_url
+
+from db.engine import Database
+from db.migrate import migrate
+
+POSTGRES_URL = os.environ.get(
+    "TRUNKLINE_TEST_POSTGRES_URL", "postgresql+asyncpg://postgres@127.0.0.1:5432/test"
+)
+IN_CI = os.environ.get("CI") == "true"
+
+
+def skip_or_fail(reason: str) -> None:
+    """A laptop may lack what a test needs; our CI must not."""
+    if IN_CI:
+        pytest.fail(f"CI must have it: {reason}")
+    pytest.skip(reason)
+
+
+class SetClock:
+    """A clock that stands still until it is told otherwise."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **by: float) -> None:
+        """Move on, by the keywords of `timedelta`."""
+        self.now += timedelta(**by)
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    """Ten in the morning in New York, three in the afternoon in UTC."""
+    return SetClock(datetime(2026, 11, 23, 15, 0, tzinfo=UTC))
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file to copy."""
+    path = tmp_path_factory.mktemp("template") / "trunkline.db"
+    asyncio.run(_migrate(f"sqlite+aiosqlite:///{path}"))
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_template() -> Iterator[str]:
+    """The name of a migrated PostgreSQL database to copy."""
+    name = f"trunkline_template_{uuid4().hex}"
+    try:
+        asyncio.run(_administer(f'CREATE DATABASE "{name}"'))
+    except (OSError, asyncpg.PostgresError) as error:
+        skip_or_fail(f"no PostgreSQL at {make_url(POSTGRES_URL).host}: {error}")
+    asyncio.run(_migrate(_postgres_url(name)))
+    yield name
+    asyncio.run(_administer(f'DROP DATABASE "{name}" WITH (FORCE)'))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def template(request: pytest.FixtureRequest) -> Path | str:
+    """What this run's databases are copied from: a file, or the name of a database."""
+    found: Path | str = request.getfixturevalue(
+        "sqlite_template" if request.param == "sqlite" else "postgres_template"
+    )
+    return found
+
+
+@pytest.fixture
+async def database_url(template: Path | str, tmp_path: Path) -> AsyncIterator[str]:
+    """The URL of an empty migrated database, one test's own."""
+    if isinstance(template, Path):
+        path = tmp_path / "trunkline.db"
+        shutil.copy(template, path)
+        yield f"sqlite+aiosqlite:///{path}"
+        return
+    name = f"trunkline_test_{uuid4().hex}"
+    await _administer(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    yield _postgres_url(name)
+    await _administer(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """An open, migrated, empty database: SQLite, then PostgreSQL."""
+    opened = Database.open(database_url)
+    yield opened
+    await opened.close()
+
+
+class Statements(list[str]):
+    """The SQL that ran while it was counted, without BEGIN and what follows from it."""
+
+
+@pytest.fixture
+def count_statements(database: Database) -> Callable[[], Any]:
+    """`with count_statements() as statements:` collects what the block ran."""
+
+    @contextmanager
+    def counting() -> Iterator[Statements]:
+        statements = Statements()
+
+        def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+            if not statement.startswith(("BEGIN", "SAVEPOINT", "RELEASE")):
+                statements.append(statement)
+
+        engines = {engine.sync_engine for engine in (database._reader, database._writer)}
+        for engine in engines:
+            event.listen(engine, "before_cursor_execute", note)
+        try:
+            yield statements
+        finally:
+            for engine in engines:
+                event.remove(engine, "before_cursor_execute", note)
+
+    return counting
+
+
+def _postgres_url(name: str) -> str:
+    return make_url(POSTGRES_URL).set(database=name).render_as_string(hide_password=False)
+
+
+async def _migrate(url: str) -> None:
+    database = Database.open(url)
+    await migrate(database)
+    await database.close()
+
+
+async def _administer(statement: str) -> None:
+    url = make_url(POSTGRES_URL).set(drivername="postgresql")
+    connection = await asyncpg.connect(url.render_as_string(hide_password=False), timeout=5)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+Execute = Callable[..., Awaitable[dict[str, Any]]]

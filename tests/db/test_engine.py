@@ -1,0 +1,92 @@
+"""The store's two ways in: snapshots that can't write, transactions that lose nothing."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import insert, select, update
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.engine import BadDatabaseUrl, Database
+from db.tables import installation
+
+
+async def _value(database: Database) -> str | None:
+    async with database.read() as connection:
+        return await connection.scalar(select(installation.c.value))
+
+
+async def _set(connection: AsyncConnection, value: str) -> None:
+    await connection.execute(insert(installation).values(key="k", value=value))
+
+
+async def test_what_is_written_is_read_by_the_next(database: Database) -> None:
+    await database.transact(lambda connection: _set(connection, "1"))
+    assert await _value(database) == "1"
+
+
+async def test_a_failed_transaction_leaves_nothing(database: Database) -> None:
+    async def fail(connection: AsyncConnection) -> None:
+        await _set(connection, "1")
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await database.transact(fail)
+    assert await _value(database) is None
+
+
+async def test_a_reader_cannot_write(database: Database) -> None:
+    async with database.read() as connection:
+        with pytest.raises(DBAPIError):
+            await _set(connection, "1")
+
+
+async def test_a_reader_sees_one_state(database: Database) -> None:
+    await database.transact(lambda connection: _set(connection, "before"))
+    async with database.read() as connection:
+        assert await connection.scalar(select(installation.c.value)) == "before"
+        await database.transact(
+            lambda writing: writing.execute(update(installation).values(value="after"))
+        )
+        assert await connection.scalar(select(installation.c.value)) == "before"
+    assert await _value(database) == "after"
+
+
+async def test_a_cancelled_caller_does_not_undo_the_write(database: Database) -> None:
+    begun = asyncio.Event()
+    go_on = asyncio.Event()
+
+    async def slow(connection: AsyncConnection) -> None:
+        await _set(connection, "1")
+        begun.set()
+        await go_on.wait()
+
+    caller = asyncio.create_task(database.transact(slow))
+    await begun.wait()
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    go_on.set()
+    await database.transact(lambda connection: asyncio.sleep(0))
+    while await _value(database) is None:
+        await asyncio.sleep(0)
+
+
+async def test_two_hundred_read_modify_writes_lose_none(database: Database) -> None:
+    await database.transact(lambda connection: _set(connection, "0"))
+
+    async def increment(connection: AsyncConnection) -> None:
+        held = select(installation.c.value).with_for_update()
+        value = await connection.scalar(held)
+        await connection.execute(update(installation).values(value=str(int(value or 0) + 1)))
+
+    await asyncio.gather(*(database.transact(increment) for _ in range(200)))
+    assert await _value(database) == "200"
+
+
+@pytest.mark.parametrize(
+    "url", ["", "mysql://root@localhost/x", "sqlite://", "sqlite+aiosqlite:///:memory:", "nonsense"]
+)
+def test_a_url_of_no_database_is_refused(url: str) -> None:
+    with pytest.raises(BadDatabaseUrl):
+        Database.open(url)

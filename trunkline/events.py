@@ -1,0 +1,134 @@
+"""Change events: how whoever changed something tells whoever watches, after the commit.
+
+An event says that an object changed, not how: a subscriber reads the object's present state. So
+events about one object merge, and a slow subscriber holds at most one per object. Past a bound it
+holds a single `Missed`, which says: read anew everything you hold.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from db.vocabulary import ChangeKind
+
+# More objects than this waiting for one subscriber, and it is told to read anew instead.
+MOST_PENDING = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderChanged:
+    """A provider, its status, its key or its last connection test changed."""
+
+    kind: ChangeKind
+    id: int
+    slug: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChanged:
+    """A model changed."""
+
+    kind: ChangeKind
+    id: int
+    provider_id: int
+    provider_slug: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailoverChainChanged:
+    """A failover chain or one of its steps changed."""
+
+    kind: ChangeKind
+    id: int
+    slug: str
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRecorded:
+    """Usage was committed; `as_of` is the state that now stands."""
+
+    as_of: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """More changed than is worth listing: read anew what you hold."""
+
+
+Change = ProviderChanged | ModelChanged | FailoverChainChanged
+Event = Change | UsageRecorded
+_Slot = tuple[type, int]
+
+
+class Subscription:
+    """What one subscriber has not yet read. Iterate over it; `EventBus.subscribe` ends it."""
+
+    def __init__(self, kinds: tuple[type, ...]) -> None:
+        self._kinds = kinds
+        # One entry an object, in the order of first change. Touched by the event loop's thread only.
+        self._pending: dict[_Slot, Event] = {}
+        self._missed = False
+        self._arrived = asyncio.Event()
+
+    def __aiter__(self) -> AsyncIterator[Event | Missed]:
+        return self
+
+    async def __anext__(self) -> Event | Missed:
+        await self._arrived.wait()
+        if self._missed:
+            self._missed = False
+            self._settle()
+            return Missed()
+        slot = next(iter(self._pending))
+        event = self._pending.pop(slot)
+        self._settle()
+        return event
+
+    def offer(self, event: Event) -> None:
+        """Take an event of a kind subscribed to, merging it with what waits for the same object."""
+        if not isinstance(event, self._kinds):
+            return
+        slot = (type(event), 0 if isinstance(event, UsageRecorded) else event.id)
+        waiting = self._pending.get(slot)
+        self._pending[slot] = event if waiting is None else _merged(waiting, event)
+        if len(self._pending) > MOST_PENDING:
+            self._pending.clear()
+            self._missed = True
+        self._arrived.set()
+
+    def _settle(self) -> None:
+        if not self._pending and not self._missed:
+            self._arrived.clear()
+
+
+class EventBus:
+    """Delivers events to the subscribers of this process; publishing never waits."""
+
+    def __init__(self) -> None:
+        self._subscriptions: set[Subscription] = set()
+
+    def publish(self, *events: Event) -> None:
+        """Tell every subscriber. Call it after the commit, never before."""
+        for subscription in tuple(self._subscriptions):
+            for event in events:
+                subscription.offer(event)
+
+    @contextmanager
+    def subscribe(self, *kinds: type) -> Iterator[Subscription]:
+        """Hear of events of these kinds from now on, until the block ends."""
+        subscription = Subscription(kinds)
+        self._subscriptions.add(subscription)
+        try:
+            yield subscription
+        finally:
+            self._subscriptions.discard(subscription)
+
+
+def _merged(waiting: Event, newer: Event) -> Event:
+    if isinstance(newer, UsageRecorded) or isinstance(waiting, UsageRecorded):
+        return newer
+    if waiting.kind is ChangeKind.CREATED and newer.kind is ChangeKind.UPDATED:
+        return replace(newer, kind=ChangeKind.CREATED)
+    return newer

@@ -1,0 +1,160 @@
+"""The use case that tests a provider's connection, with its saved configuration or a draft.
+
+The stored key goes to the stored URL's origin only: a draft URL elsewhere needs a draft key. No
+database transaction is held while the provider is asked.
+"""
+
+from dataclasses import dataclass, field
+
+from db import providers as store
+from db.engine import Connection
+from db.providers import ConnectionTestRow, ProviderRow
+from db.vocabulary import ChangeKind, ConnectionTestStatus, ProviderKind
+from trunkline.changes import Problems, not_found
+from trunkline.events import ProviderChanged
+from trunkline.providers.changes import checked_api_key, stored_api_key
+from trunkline.providers.connection import ConnectionOutcome, test_connection
+from trunkline.providers.kinds import InvalidUrl, check_base_url, default_base_url, origin_of
+from trunkline.secrets import SecretUnreadable
+from trunkline.services import Services
+
+DRAFT_TEST_ID = 0
+"""The id of a test of a draft: such a test is answered and not stored."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionToTest:
+    """Exactly one of `provider_id` and `kind`; URL and key, where given, are a draft."""
+
+    provider_id: int | None = None
+    kind: ProviderKind | None = None
+    base_url: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TestedConnection:
+    """The outcome, as a row; the provider as it stands, where there is one; what it listed."""
+
+    __test__ = False  # Not a test of ours, whatever pytest thinks of the name.
+
+    test: ConnectionTestRow
+    provider: ProviderRow | None
+    outcome: ConnectionOutcome
+
+
+async def run_connection_test(
+    services: Services, wanted: ConnectionToTest
+) -> TestedConnection:
+    """Ask the provider for its models. A saved configuration's outcome is stored as its last test.
+
+    Raises `Refused` (INVALID, NOT_FOUND) where there is nothing that could be tested; whatever the
+    provider does is an outcome.
+    """
+    problems = Problems()
+    if (wanted.provider_id is None) == (wanted.kind is None):
+        problems.invalid(
+            ("providerId",), "give exactly one of providerId and kind: a saved provider or a draft"
+        )
+    api_key = None if wanted.api_key is None else checked_api_key(problems, wanted.api_key)
+    problems.refuse_if_any()
+    if wanted.kind is not None:
+        outcome = await _ask(
+            services, wanted.kind, wanted.base_url or default_base_url(wanted.kind) or "", api_key
+        )
+        return TestedConnection(_row(services, outcome), None, outcome)
+    return await _test_saved(services, wanted.provider_id or 0, wanted.base_url, api_key)
+
+
+async def _test_saved(
+    services: Services, provider_id: int, draft_url: str | None, draft_key: str | None
+) -> TestedConnection:
+    async with services.database.read() as connection:
+        provider = await store.find_provider(connection, provider_id)
+    if provider is None:
+        raise not_found(("providerId",), "provider")
+    base_url = provider.base_url if draft_url is None else draft_url
+    api_key = draft_key
+    if draft_key is None and provider.api_key is not None:
+        if _origin(base_url) not in {None, origin_of(provider.base_url)}:
+            problems = Problems()
+            problems.invalid(
+                ("apiKey",),
+                "the stored API key was given for another host: give a key for this one in apiKey",
+            )
+            problems.refuse_if_any(provider)
+        try:
+            api_key = stored_api_key(services, provider)
+        except SecretUnreadable as error:
+            problems = Problems()
+            problems.invalid(("apiKey",), str(error))
+            problems.refuse_if_any(provider)
+    outcome = await _ask(services, provider.kind, base_url, api_key)
+    if draft_key is not None or base_url != provider.base_url:
+        return TestedConnection(_row(services, outcome), provider, outcome)
+    return await _stored(services, provider, outcome)
+
+
+async def _stored(
+    services: Services, provider: ProviderRow, outcome: ConnectionOutcome
+) -> TestedConnection:
+    test = _row(services, outcome)
+
+    async def store_outcome(connection: Connection) -> tuple[ProviderRow | None, bool]:
+        stored = await store.store_connection_test(
+            connection,
+            provider.id,
+            revision=provider.connection_revision,
+            status=test.status,
+            latency_ms=test.latency_ms,
+            http_status=test.http_status,
+            message=test.message,
+            model_count=test.model_count,
+            tested_at=test.tested_at,
+        )
+        return await store.find_provider(connection, provider.id), stored
+
+    present, stored = await services.database.transact(store_outcome)
+    if present is not None and stored:
+        services.events.publish(
+            ProviderChanged(kind=ChangeKind.UPDATED, id=present.id, slug=present.slug)
+        )
+        test = present.last_connection_test or test
+    return TestedConnection(test, present, outcome)
+
+
+async def _ask(
+    services: Services, kind: ProviderKind, base_url: str, api_key: str | None
+) -> ConnectionOutcome:
+    try:
+        checked = check_base_url(base_url)
+    except InvalidUrl as error:
+        return ConnectionOutcome(
+            status=ConnectionTestStatus.INVALID_URL,
+            latency_ms=None,
+            http_status=None,
+            message=str(error),
+            models=None,
+        )
+    return await test_connection(
+        services.outgoing, kind, checked, api_key, clock=services.clock
+    )
+
+
+def _row(services: Services, outcome: ConnectionOutcome) -> ConnectionTestRow:
+    return ConnectionTestRow(
+        id=DRAFT_TEST_ID,
+        status=outcome.status,
+        latency_ms=outcome.latency_ms,
+        http_status=outcome.http_status,
+        message=outcome.message,
+        model_count=outcome.model_count,
+        tested_at=services.clock(),
+    )
+
+
+def _origin(base_url: str) -> str | None:
+    try:
+        return origin_of(check_base_url(base_url))
+    except InvalidUrl:
+        return None
