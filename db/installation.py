@@ -14,9 +14,7 @@ async def hold_installation(connection: AsyncConnection) -> None:
     On SQLite the transaction's own write lock does that.
     """
     if connection.dialect.name == "postgresql":
-        await connection.execute(
-            text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK}
-        )
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
 
 
 async def installed_value(connection: AsyncConnection, key: str) -> str | None:

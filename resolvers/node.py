@@ -28,9 +28,7 @@ _FINDERS: dict[str, Callable[[OperationContext, int], Awaitable[object | None]]]
 }
 
 
-async def find_node(
-    context: OperationContext, type_name: str, internal_id: int
-) -> object | None:
+async def find_node(context: OperationContext, type_name: str, internal_id: int) -> object | None:
     """The living object of this type and id."""
     finder = _FINDERS.get(type_name)
     return None if finder is None else await finder(context, internal_id)

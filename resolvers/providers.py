@@ -53,9 +53,7 @@ async def provider_by_id(context: OperationContext, provider_id: int) -> Provide
     return await context.load(load_providers_by_id, provider_id)
 
 
-async def load_providers_by_id(
-    services: Services, ids: Sequence[int]
-) -> Mapping[int, ProviderRow]:
+async def load_providers_by_id(services: Services, ids: Sequence[int]) -> Mapping[int, ProviderRow]:
     """A batch for `OperationContext.load`."""
     async with services.database.read() as connection:
         return await store.load_providers(connection, ids)

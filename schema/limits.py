@@ -42,9 +42,7 @@ class OperationLimits(ValidationRule):
         super().__init__(context)
         self._known: dict[str, Figures] = {}
 
-    def enter_operation_definition(
-        self, node: OperationDefinitionNode, *_args: object
-    ) -> None:
+    def enter_operation_definition(self, node: OperationDefinitionNode, *_args: object) -> None:
         """Measure one operation."""
         figures = self._measure(node.selection_set, frozenset())
         for what, found, most in (

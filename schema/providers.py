@@ -227,7 +227,9 @@ class TestConnectionPayload:
     connection_test: ConnectionTest | None = plain(
         "The outcome, good or bad; null where there was nothing to test."
     )
-    provider: Provider | None = plain("The provider as it stands now; null for a draft of a new one.")
+    provider: Provider | None = plain(
+        "The provider as it stands now; null for a draft of a new one."
+    )
     user_errors: list[UserError] = plain(USER_ERRORS)
 
 
@@ -244,9 +246,7 @@ class ProviderChange:
     provider: Provider | None = plain("As it stands now; null in READY and once deleted.")
 
 
-async def _providers(
-    info: Info, first: First = 100, after: After = UNSET
-) -> Slice[ProviderRow]:
+async def _providers(info: Info, first: First = 100, after: After = UNSET) -> Slice[ProviderRow]:
     page = page_request(info, first, after, default=100)
     return await providers.list_providers(info.context, page)
 

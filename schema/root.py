@@ -63,9 +63,7 @@ class RootQuery:
     node: Any = resolved(
         _node, "The object with this global id; null where there is none.", graphql_type=Node | None
     )
-    server_info: Any = resolved(
-        _server_info, "The server that answers.", graphql_type=ServerInfo
-    )
+    server_info: Any = resolved(_server_info, "The server that answers.", graphql_type=ServerInfo)
 
 
 Query = merge_types("Query", (RootQuery, ProviderQuery, ModelQuery, ChainQuery, UsageQuery))

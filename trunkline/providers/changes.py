@@ -60,12 +60,8 @@ async def create_provider(services: Services, new: NewProvider) -> ProviderRow:
     known = services.catalog.find_provider(new.kind, new.slug, base_url) if base_url else None
 
     async def create(connection: Connection) -> ProviderRow:
-        taken = Problem(
-            ProblemCode.TAKEN, ("slug",), f"there is a provider {new.slug!r} already"
-        )
-        if not problems.concern("slug") and await store.find_provider_by_slug(
-            connection, new.slug
-        ):
+        taken = Problem(ProblemCode.TAKEN, ("slug",), f"there is a provider {new.slug!r} already")
+        if not problems.concern("slug") and await store.find_provider_by_slug(connection, new.slug):
             raise Refused([*problems.found, taken])
         problems.refuse_if_any()
         now = services.clock()
@@ -242,9 +238,7 @@ def _checked_update(
         columns["base_url"] = _checked_url(problems, url, current.kind)
     problems.refuse_if_any(current)
     columns = {name: value for name, value in columns.items() if value != getattr(current, name)}
-    moved = "base_url" in columns and origin_of(columns["base_url"]) != origin_of(
-        current.base_url
-    )
+    moved = "base_url" in columns and origin_of(columns["base_url"]) != origin_of(current.base_url)
     if moved and current.api_key is not None and api_key is None:
         problems.invalid(
             ("baseUrl",),
@@ -258,9 +252,7 @@ def _checked_update(
 async def _seal_key(
     services: Services, connection: Connection, provider_id: int, base_url: str, api_key: str
 ) -> None:
-    sealed = services.secrets.seal(
-        api_key, provider_id=provider_id, origin=origin_of(base_url)
-    )
+    sealed = services.secrets.seal(api_key, provider_id=provider_id, origin=origin_of(base_url))
     await store.store_api_key(
         connection, provider_id, sealed=sealed, masked=masked(api_key), now=services.clock()
     )

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from db import providers as store
 from db.engine import Connection
 from db.providers import ConnectionTestRow, ProviderRow
-from db.vocabulary import ChangeKind, ConnectionTestStatus, ProviderKind
+from db.vocabulary import ChangeKind, ProviderKind
 from trunkline.changes import Problems, not_found
 from trunkline.events import ProviderChanged
 from trunkline.providers.changes import checked_api_key, stored_api_key
-from trunkline.providers.connection import ConnectionOutcome, test_connection
+from trunkline.providers.connection import ConnectionOutcome, ask_for_models
 from trunkline.providers.kinds import InvalidUrl, check_base_url, default_base_url, origin_of
 from trunkline.secrets import SecretUnreadable
 from trunkline.services import Services
@@ -43,9 +43,7 @@ class TestedConnection:
     outcome: ConnectionOutcome
 
 
-async def run_connection_test(
-    services: Services, wanted: ConnectionToTest
-) -> TestedConnection:
+async def run_connection_test(services: Services, wanted: ConnectionToTest) -> TestedConnection:
     """Ask the provider for its models. A saved configuration's outcome is stored as its last test.
 
     Raises `Refused` (INVALID, NOT_FOUND) where there is nothing that could be tested; whatever the
@@ -59,8 +57,11 @@ async def run_connection_test(
     api_key = None if wanted.api_key is None else checked_api_key(problems, wanted.api_key)
     problems.refuse_if_any()
     if wanted.kind is not None:
-        outcome = await _ask(
-            services, wanted.kind, wanted.base_url or default_base_url(wanted.kind) or "", api_key
+        outcome = await ask_for_models(
+            services.outgoing,
+            wanted.kind,
+            wanted.base_url or default_base_url(wanted.kind) or "",
+            api_key,
         )
         return TestedConnection(_row(services, outcome), None, outcome)
     return await _test_saved(services, wanted.provider_id or 0, wanted.base_url, api_key)
@@ -89,7 +90,7 @@ async def _test_saved(
             problems = Problems()
             problems.invalid(("apiKey",), str(error))
             problems.refuse_if_any(provider)
-    outcome = await _ask(services, provider.kind, base_url, api_key)
+    outcome = await ask_for_models(services.outgoing, provider.kind, base_url, api_key)
     if draft_key is not None or base_url != provider.base_url:
         return TestedConnection(_row(services, outcome), provider, outcome)
     return await _stored(services, provider, outcome)
@@ -121,24 +122,6 @@ async def _stored(
         )
         test = present.last_connection_test or test
     return TestedConnection(test, present, outcome)
-
-
-async def _ask(
-    services: Services, kind: ProviderKind, base_url: str, api_key: str | None
-) -> ConnectionOutcome:
-    try:
-        checked = check_base_url(base_url)
-    except InvalidUrl as error:
-        return ConnectionOutcome(
-            status=ConnectionTestStatus.INVALID_URL,
-            latency_ms=None,
-            http_status=None,
-            message=str(error),
-            models=None,
-        )
-    return await test_connection(
-        services.outgoing, kind, checked, api_key, clock=services.clock
-    )
 
 
 def _row(services: Services, outcome: ConnectionOutcome) -> ConnectionTestRow:

@@ -1,0 +1,471 @@
+"""Models and the overrides of their prices: rows, pages, changes.
+
+The price in force now is kept in the model's own row, so that lists sort and filter by it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    and_,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.paging import PageRequest, Slice, after_key, decode_cursor, slice_of
+from db.tables import failover_chains, failover_steps, models, price_overrides, providers
+from db.upsert import insert_into
+from db.vocabulary import ModelCapability, ModelSort, ModelSource, PriceSource
+
+_BIT = {capability: 1 << place for place, capability in enumerate(ModelCapability)}
+_UNKNOWN = 2**62
+"""Sorts what is unknown behind everything that is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelPricingRow:
+    """Nanodollars per million tokens at the lowest tier; None: that class has no known price."""
+
+    input_per_million: int | None
+    output_per_million: int | None
+    cache_read_per_million: int | None
+    cache_write_per_million: int | None
+    tiered: bool
+    source: PriceSource
+    as_of: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRow:
+    """A model as stored."""
+
+    id: int
+    provider_id: int
+    wire_name: str
+    name: str
+    description: str | None
+    context_window: int | None
+    max_output_tokens: int | None
+    capabilities: Sequence[ModelCapability] | None
+    pricing: ModelPricingRow | None
+    enabled: bool
+    deprecated: bool
+    source: ModelSource
+    version: int
+    created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewModelRow:
+    """A model to insert."""
+
+    wire_name: str
+    name: str
+    description: str | None = None
+    context_window: int | None = None
+    max_output_tokens: int | None = None
+    capabilities: Iterable[ModelCapability] | None = None
+    pricing: ModelPricingRow | None = None
+    deprecated: bool = False
+    source: ModelSource
+
+
+@dataclass(frozen=True, slots=True)
+class ModelQuery:
+    """What a list of models is narrowed to; None: not by this. An empty list matches nothing."""
+
+    words: tuple[str, ...] = ()
+    provider_ids: tuple[int, ...] | None = None
+    capabilities: tuple[ModelCapability, ...] = ()
+    enabled: bool | None = None
+    include_deprecated: bool = False
+    min_context_window: int | None = None
+    max_input_per_million: int | None = None
+    sort: ModelSort = ModelSort.NAME
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverrideRow:
+    """An operator's price from an instant on; all None: from then on no override."""
+
+    model_id: int
+    effective_from: datetime
+    input_per_million: int | None
+    output_per_million: int | None
+    cache_read_per_million: int | None
+    cache_write_per_million: int | None
+
+
+def _order(sort: ModelSort) -> tuple[ColumnElement[Any], ...]:
+    """The columns of a sort; its key's types are int, str, str, int, or without the first."""
+    by_name = (models.c.name_folded, models.c.wire_name, models.c.id)
+    match sort:
+        case ModelSort.NAME:
+            return by_name
+        case ModelSort.CONTEXT_WINDOW_DESC:
+            return (-func.coalesce(models.c.context_window, -1), *by_name)
+        case ModelSort.INPUT_PRICE_ASC:
+            return (func.coalesce(models.c.input_per_million, _UNKNOWN), *by_name)
+        case ModelSort.OUTPUT_PRICE_ASC:
+            return (func.coalesce(models.c.output_per_million, _UNKNOWN), *by_name)
+
+
+def _key(row: ModelRow, sort: ModelSort) -> tuple[str | int, ...]:
+    by_name = (row.name.casefold(), row.wire_name, row.id)
+    match sort:
+        case ModelSort.NAME:
+            return by_name
+        case ModelSort.CONTEXT_WINDOW_DESC:
+            return (1 if row.context_window is None else -row.context_window, *by_name)
+        case ModelSort.INPUT_PRICE_ASC:
+            price = row.pricing.input_per_million if row.pricing else None
+        case ModelSort.OUTPUT_PRICE_ASC:
+            price = row.pricing.output_per_million if row.pricing else None
+    return (_UNKNOWN if price is None else price, *by_name)
+
+
+def _key_types(sort: ModelSort) -> tuple[type, ...]:
+    return (str, str, int) if sort is ModelSort.NAME else (int, str, str, int)
+
+
+def _matching(query: ModelQuery) -> ColumnElement[bool]:
+    conditions: list[ColumnElement[bool]] = [models.c.deleted_at.is_(None)]
+    if not query.include_deprecated:
+        conditions.append(models.c.deprecated.is_(False))
+    conditions += [
+        or_(
+            models.c.search_text.contains(word, autoescape=True),
+            models.c.provider_id.in_(
+                select(providers.c.id).where(
+                    or_(
+                        providers.c.slug.contains(word, autoescape=True),
+                        providers.c.name_folded.contains(word, autoescape=True),
+                    )
+                )
+            ),
+        )
+        for word in query.words
+    ]
+    if query.provider_ids is not None:
+        conditions.append(models.c.provider_id.in_(query.provider_ids))
+    if query.capabilities:
+        wanted = to_bits(query.capabilities)
+        conditions.append(models.c.capability_bits.bitwise_and(wanted) == wanted)
+    if query.enabled is not None:
+        conditions.append(models.c.enabled.is_(query.enabled))
+    if query.min_context_window is not None:
+        conditions.append(models.c.context_window >= query.min_context_window)
+    if query.max_input_per_million is not None:
+        conditions.append(models.c.input_per_million <= query.max_input_per_million)
+    return and_(*conditions)
+
+
+async def page_models(
+    connection: AsyncConnection, page: PageRequest, query: ModelQuery
+) -> Slice[ModelRow]:
+    """A page of the models that match."""
+    order = _order(query.sort)
+    statement = select(models).where(_matching(query)).order_by(*order).limit(page.first + 1)
+    if page.after is not None:
+        key = decode_cursor(query.sort, page.after, _key_types(query.sort))
+        statement = statement.where(after_key(order, key))
+    found = [_model(row) for row in await connection.execute(statement)]
+    total = None
+    if page.with_total:
+        total = await connection.scalar(
+            select(func.count()).select_from(models).where(_matching(query))
+        )
+    return slice_of(page, found, lambda row: _key(row, query.sort), query.sort, total)
+
+
+async def page_models_of_providers(
+    connection: AsyncConnection, provider_ids: Sequence[int], page: PageRequest, query: ModelQuery
+) -> Mapping[int, Slice[ModelRow]]:
+    """The same page for each of several providers, in one statement, or two with totals."""
+    order = _order(query.sort)
+    condition = and_(_matching(query), models.c.provider_id.in_(provider_ids))
+    after = (
+        after_key(order, decode_cursor(query.sort, page.after, _key_types(query.sort)))
+        if page.after is not None
+        else literal(value=True)
+    )
+    place = func.row_number().over(partition_by=models.c.provider_id, order_by=order)
+    ranked = select(models, place.label("place")).where(condition, after).subquery()
+    statement = select(ranked).where(ranked.c.place <= page.first + 1).order_by(ranked.c.place)
+    found: dict[int, list[ModelRow]] = {one: [] for one in provider_ids}
+    for row in await connection.execute(statement):
+        found[row.provider_id].append(_model(row))
+    totals: dict[int, int] = {}
+    if page.with_total:
+        counted = await connection.execute(
+            select(models.c.provider_id, func.count())
+            .where(condition)
+            .group_by(models.c.provider_id)
+        )
+        totals = {provider_id: count for provider_id, count in counted}
+    return {
+        one: slice_of(
+            page,
+            rows,
+            lambda row: _key(row, query.sort),
+            query.sort,
+            totals.get(one, 0) if page.with_total else None,
+        )
+        for one, rows in found.items()
+    }
+
+
+async def load_models(
+    connection: AsyncConnection, ids: Sequence[int], *, for_share: bool = False
+) -> Mapping[int, ModelRow]:
+    """The living ones among these, by id.
+
+    `for_share` keeps them from being deleted until the transaction ends.
+    """
+    statement = select(models).where(models.c.id.in_(ids), models.c.deleted_at.is_(None))
+    if for_share:
+        statement = statement.order_by(models.c.id).with_for_update(read=True)
+    return {row.id: _model(row) for row in await connection.execute(statement)}
+
+
+async def find_model_by_name(
+    connection: AsyncConnection, provider_id: int, wire_name: str
+) -> ModelRow | None:
+    """The living model of this provider with this wire name."""
+    found = await load_models_by_name(connection, [(provider_id, wire_name)])
+    return found.get((provider_id, wire_name))
+
+
+async def load_models_by_name(
+    connection: AsyncConnection, names: Sequence[tuple[int, str]]
+) -> Mapping[tuple[int, str], ModelRow]:
+    """The living ones among these, by provider and wire name."""
+    statement = select(models).where(
+        tuple_(models.c.provider_id, models.c.wire_name).in_(names), models.c.deleted_at.is_(None)
+    )
+    return {
+        (row.provider_id, row.wire_name): _model(row) for row in await connection.execute(statement)
+    }
+
+
+async def models_of_provider(
+    connection: AsyncConnection, provider_id: int
+) -> Mapping[str, ModelRow]:
+    """Every living model of a provider, by wire name."""
+    statement = select(models).where(
+        models.c.provider_id == provider_id, models.c.deleted_at.is_(None)
+    )
+    return {row.wire_name: _model(row) for row in await connection.execute(statement)}
+
+
+async def lock_model(connection: AsyncConnection, model_id: int) -> ModelRow | None:
+    """The living model, held until the transaction ends: nobody changes or uses it meanwhile."""
+    await connection.execute(select(models.c.id).where(models.c.id == model_id).with_for_update())
+    return (await load_models(connection, [model_id])).get(model_id)
+
+
+async def insert_models(
+    connection: AsyncConnection, provider_id: int, new: Sequence[NewModelRow], *, now: datetime
+) -> Mapping[str, int]:
+    """Add those whose wire names are free, and return their ids by wire name."""
+    added: dict[str, int] = {}
+    for start in range(0, len(new), 500):
+        result = await connection.execute(
+            insert_into(connection, models)
+            .values(
+                [
+                    _columns(one)
+                    | {
+                        "provider_id": provider_id,
+                        "wire_name": one.wire_name,
+                        "enabled": True,
+                        "source": one.source.value,
+                        "version": 1,
+                        "created_at": now,
+                        "updated_at": now,
+                    }
+                    for one in sorted(new[start : start + 500], key=lambda one: one.wire_name)
+                ]
+            )
+            .on_conflict_do_nothing()
+            .returning(models.c.wire_name, models.c.id)
+        )
+        added |= {wire_name: model_id for wire_name, model_id in result}
+    return added
+
+
+async def refresh_models(
+    connection: AsyncConnection, known: Mapping[int, NewModelRow], *, now: datetime
+) -> None:
+    """Set what the catalog or a listing knows, by model id. No operator's change: no new version."""
+    for model_id, row in sorted(known.items()):
+        await connection.execute(
+            update(models).where(models.c.id == model_id).values(**_columns(row), updated_at=now)
+        )
+
+
+async def set_deprecated(
+    connection: AsyncConnection, ids: Sequence[int], *, deprecated: bool, now: datetime
+) -> None:
+    """Mark models as gone from their provider's list, or as back on it."""
+    for start in range(0, len(ids), 500):
+        await connection.execute(
+            update(models)
+            .where(models.c.id.in_(sorted(ids)[start : start + 500]))
+            .values(deprecated=deprecated, updated_at=now)
+        )
+
+
+async def update_model(
+    connection: AsyncConnection, model_id: int, changes: Mapping[str, Any], *, now: datetime
+) -> None:
+    """Set these columns and count one operator's change."""
+    await connection.execute(
+        update(models)
+        .where(models.c.id == model_id)
+        .values(**changes, version=models.c.version + 1, updated_at=now)
+    )
+
+
+async def delete_model(connection: AsyncConnection, model_id: int, *, now: datetime) -> None:
+    """Tombstone a model."""
+    await connection.execute(
+        update(models).where(models.c.id == model_id).values(deleted_at=now, updated_at=now)
+    )
+
+
+async def chain_ids_using_model(connection: AsyncConnection, model_id: int) -> Sequence[int]:
+    """The living chains that have a step with this model."""
+    statement = (
+        select(failover_chains.c.id)
+        .distinct()
+        .join(failover_steps, failover_steps.c.chain_id == failover_chains.c.id)
+        .where(failover_steps.c.model_id == model_id, failover_chains.c.deleted_at.is_(None))
+        .order_by(failover_chains.c.id)
+    )
+    return list(await connection.scalars(statement))
+
+
+async def insert_override(connection: AsyncConnection, override: OverrideRow) -> None:
+    """A price from an instant on."""
+    await connection.execute(
+        insert(price_overrides).values(
+            model_id=override.model_id,
+            effective_from=override.effective_from,
+            input_per_million=override.input_per_million,
+            output_per_million=override.output_per_million,
+            cache_read_per_million=override.cache_read_per_million,
+            cache_write_per_million=override.cache_write_per_million,
+        )
+    )
+
+
+async def load_overrides(
+    connection: AsyncConnection, model_ids: Sequence[int]
+) -> Mapping[int, Sequence[OverrideRow]]:
+    """Every override of these models, oldest first, by model id."""
+    statement = (
+        select(price_overrides)
+        .where(price_overrides.c.model_id.in_(model_ids))
+        .order_by(price_overrides.c.effective_from, price_overrides.c.id)
+    )
+    found: dict[int, list[OverrideRow]] = {}
+    for row in await connection.execute(statement):
+        found.setdefault(row.model_id, []).append(
+            OverrideRow(
+                model_id=row.model_id,
+                effective_from=row.effective_from,
+                input_per_million=row.input_per_million,
+                output_per_million=row.output_per_million,
+                cache_read_per_million=row.cache_read_per_million,
+                cache_write_per_million=row.cache_write_per_million,
+            )
+        )
+    return found
+
+
+def to_bits(capabilities: Iterable[ModelCapability]) -> int:
+    """Capabilities as they are stored."""
+    return sum({_BIT[capability] for capability in capabilities})
+
+
+def pricing_columns(pricing: ModelPricingRow | None) -> dict[str, Any]:
+    """The columns that hold the price in force now."""
+    return {
+        "input_per_million": pricing.input_per_million if pricing else None,
+        "output_per_million": pricing.output_per_million if pricing else None,
+        "cache_read_per_million": pricing.cache_read_per_million if pricing else None,
+        "cache_write_per_million": pricing.cache_write_per_million if pricing else None,
+        "price_tiered": pricing.tiered if pricing else False,
+        "price_source": pricing.source.value if pricing else None,
+        "price_as_of": pricing.as_of if pricing else None,
+    }
+
+
+def name_columns(wire_name: str, name: str) -> dict[str, Any]:
+    """The columns that follow from a model's name."""
+    return {
+        "name": name,
+        "name_folded": name.casefold(),
+        "search_text": f"{wire_name.casefold()}\n{name.casefold()}",
+    }
+
+
+def _columns(row: NewModelRow) -> dict[str, Any]:
+    return {
+        **name_columns(row.wire_name, row.name),
+        "description": row.description,
+        "context_window": row.context_window,
+        "max_output_tokens": row.max_output_tokens,
+        "capability_bits": None if row.capabilities is None else to_bits(row.capabilities),
+        **pricing_columns(row.pricing),
+        "deprecated": row.deprecated,
+    }
+
+
+def _model(row: Row[Any]) -> ModelRow:
+    bits = row.capability_bits
+    pricing = None
+    if row.price_source is not None:
+        pricing = ModelPricingRow(
+            input_per_million=row.input_per_million,
+            output_per_million=row.output_per_million,
+            cache_read_per_million=row.cache_read_per_million,
+            cache_write_per_million=row.cache_write_per_million,
+            tiered=bool(row.price_tiered),
+            source=PriceSource(row.price_source),
+            as_of=row.price_as_of,
+        )
+    return ModelRow(
+        id=row.id,
+        provider_id=row.provider_id,
+        wire_name=row.wire_name,
+        name=row.name,
+        description=row.description,
+        context_window=row.context_window,
+        max_output_tokens=row.max_output_tokens,
+        capabilities=None
+        if bits is None
+        else [capability for capability, bit in _BIT.items() if bits & bit],
+        pricing=pricing,
+        enabled=row.enabled,
+        deprecated=row.deprecated,
+        source=ModelSource(row.source),
+        version=row.version,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        deleted_at=row.deleted_at,
+    )
+

@@ -1,0 +1,1 @@
+"""Failover chains: ordered models with retries and timeouts."""

@@ -1,0 +1,36 @@
+"""Money: whole nanodollars inside, plain decimal digits outside.
+
+A nanodollar is a billionth of a US dollar. The text form is canonical: no exponent, no sign but a
+minus, no zeros at the end of the decimals. So equal amounts are equal texts.
+"""
+
+import re
+
+NANOS_PER_DOLLAR = 10**9
+_PLAIN = re.compile(r"(\d{1,15})(?:\.(\d{1,9}))?", re.ASCII)
+
+
+class BadAmount(ValueError):
+    """The text is no amount that can be taken; the message says what is."""
+
+
+def parse_dollars(text: str) -> int:
+    """Nanodollars of plain digits with at most nine decimals, not negative. Raises `BadAmount`.
+
+    The text's length is bounded before it is converted: `int(Decimal("1e99999999"))` never ends.
+    """
+    match = _PLAIN.fullmatch(text) if len(text) <= 32 else None
+    if match is None:
+        raise BadAmount(
+            'an amount is plain digits with at most nine decimals, such as "0.25": '
+            "no sign, no exponent, no separator"
+        )
+    whole, decimals = match.groups()
+    return int(whole) * NANOS_PER_DOLLAR + int((decimals or "").ljust(9, "0"))
+
+
+def format_nanos(nanos: int) -> str:
+    """The canonical text of an amount: `3`, `0.25`, `0.000000001`."""
+    whole, decimals = divmod(abs(nanos), NANOS_PER_DOLLAR)
+    text = f"{whole}.{decimals:09d}".rstrip("0").rstrip(".") if decimals else str(whole)
+    return f"-{text}" if nanos < 0 else text

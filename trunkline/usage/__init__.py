@@ -1,0 +1,1 @@
+"""Usage: recorded, priced, bucketed, pushed."""
