@@ -170,9 +170,7 @@ async def reorder_steps(connection: AsyncConnection, step_ids: Sequence[int]) ->
     """Give the steps the positions that their ids have in this list."""
     for position, step_id in enumerate(step_ids):
         await connection.execute(
-            update(failover_steps)
-            .where(failover_steps.c.id == step_id)
-            .values(position=position)
+            update(failover_steps).where(failover_steps.c.id == step_id).values(position=position)
         )
 
 
@@ -198,9 +196,7 @@ async def delete_chain(connection: AsyncConnection, chain_id: int, *, now: datet
     )
 
 
-async def _with_steps(
-    connection: AsyncConnection, chains: Sequence[Row[Any]]
-) -> list[ChainRow]:
+async def _with_steps(connection: AsyncConnection, chains: Sequence[Row[Any]]) -> list[ChainRow]:
     """The chains with their steps, in one further statement."""
     steps: dict[int, list[StepRow]] = {chain.id: [] for chain in chains}
     if steps:

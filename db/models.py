@@ -12,6 +12,7 @@ from sqlalchemy import (
     ColumnElement,
     Row,
     and_,
+    false,
     func,
     insert,
     literal,
@@ -88,7 +89,7 @@ class ModelQuery:
 
     words: tuple[str, ...] = ()
     provider_ids: tuple[int, ...] | None = None
-    capabilities: tuple[ModelCapability, ...] = ()
+    capabilities: tuple[ModelCapability, ...] | None = None
     enabled: bool | None = None
     include_deprecated: bool = False
     min_context_window: int | None = None
@@ -160,7 +161,9 @@ def _matching(query: ModelQuery) -> ColumnElement[bool]:
     ]
     if query.provider_ids is not None:
         conditions.append(models.c.provider_id.in_(query.provider_ids))
-    if query.capabilities:
+    if query.capabilities is not None:
+        if not query.capabilities:
+            conditions.append(false())
         wanted = to_bits(query.capabilities)
         conditions.append(models.c.capability_bits.bitwise_and(wanted) == wanted)
     if query.enabled is not None:
@@ -168,7 +171,9 @@ def _matching(query: ModelQuery) -> ColumnElement[bool]:
     if query.min_context_window is not None:
         conditions.append(models.c.context_window >= query.min_context_window)
     if query.max_input_per_million is not None:
-        conditions.append(models.c.input_per_million <= query.max_input_per_million)
+        # No price is that high, and a larger number than this is none to the databases.
+        dearest = min(query.max_input_per_million, _UNKNOWN)
+        conditions.append(models.c.input_per_million <= dearest)
     return and_(*conditions)
 
 
@@ -214,7 +219,7 @@ async def page_models_of_providers(
             .where(condition)
             .group_by(models.c.provider_id)
         )
-        totals = {provider_id: count for provider_id, count in counted}
+        totals = {row[0]: row[1] for row in counted}
     return {
         one: slice_of(
             page,
@@ -302,14 +307,14 @@ async def insert_models(
             .on_conflict_do_nothing()
             .returning(models.c.wire_name, models.c.id)
         )
-        added |= {wire_name: model_id for wire_name, model_id in result}
+        added |= {row.wire_name: row.id for row in result}
     return added
 
 
 async def refresh_models(
     connection: AsyncConnection, known: Mapping[int, NewModelRow], *, now: datetime
 ) -> None:
-    """Set what the catalog or a listing knows, by model id. No operator's change: no new version."""
+    """Set what the catalog or a listing knows, by model id. No operator's change, no version."""
     for model_id, row in sorted(known.items()):
         await connection.execute(
             update(models).where(models.c.id == model_id).values(**_columns(row), updated_at=now)
@@ -468,4 +473,3 @@ def _model(row: Row[Any]) -> ModelRow:
         updated_at=row.updated_at,
         deleted_at=row.deleted_at,
     )
-

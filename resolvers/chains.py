@@ -52,9 +52,7 @@ async def load_chains_by_id(services: Services, ids: Sequence[int]) -> Mapping[i
         return await store.load_chains(connection, ids)
 
 
-async def load_chains_by_slug(
-    services: Services, slugs: Sequence[str]
-) -> Mapping[str, ChainRow]:
+async def load_chains_by_slug(services: Services, slugs: Sequence[str]) -> Mapping[str, ChainRow]:
     """A batch for `OperationContext.load`."""
     async with services.database.read() as connection:
         return await store.load_chains_by_slug(connection, slugs)

@@ -95,9 +95,7 @@ async def sync_models(context: OperationContext, provider_id: int) -> SyncOutcom
     except Refused as refusal:
         test = refusal.detail if isinstance(refusal.detail, ConnectionTestRow) else None
         provider = refusal.current if isinstance(refusal.current, ProviderRow) else None
-        return SyncOutcome(
-            provider=provider, connection_test=test, user_errors=refusal.problems
-        )
+        return SyncOutcome(provider=provider, connection_test=test, user_errors=refusal.problems)
     return SyncOutcome(
         provider=synced.provider,
         connection_test=synced.connection_test,

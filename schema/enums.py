@@ -1,11 +1,42 @@
 """The names on the wire of the enumerations that rows carry.
 
-`strawberry.enum` marks the domain's own class, so fields are annotated with that class. Those of
-one slice are named in its own module; here are the ones that providers and changes share.
+`strawberry.enum` marks the domain's own class, so fields are annotated with that class. It has to
+happen before any field is declared, so `schema/fields.py` imports this module.
 """
 
-from db.vocabulary import ChangeKind, ConnectionTestStatus, ProviderKind, ProviderStatus
-from schema.scalars import enum_type
+from enum import Enum
+
+import strawberry
+
+from db.vocabulary import (
+    ChangeKind,
+    ConnectionTestStatus,
+    ModelCapability,
+    ModelSort,
+    ModelSource,
+    PriceSource,
+    ProviderKind,
+    ProviderStatus,
+    UsageDimension,
+    UsageGranularity,
+    UsageGroupKind,
+    UsageMetric,
+    UsagePeriod,
+)
+from trunkline.errors import ProblemCode
+
+
+def enum_type(
+    domain: type[Enum], *, description: str, values: dict[str, str], name: str | None = None
+) -> None:
+    """Name a domain enumeration on the wire. `values` describes each of its members."""
+    named = strawberry.enum(domain, name=name or domain.__name__, description=description)
+    definition = named.__strawberry_definition__  # type: ignore[attr-defined]  # set by strawberry.enum
+    if {value.name for value in definition.values} != set(values):
+        raise ValueError(f"every value of {domain.__name__} wants a description")
+    for value in definition.values:
+        value.description = values[value.name]
+
 
 enum_type(
     ProviderKind,
@@ -59,5 +90,122 @@ enum_type(
         "CREATED": "It is new.",
         "UPDATED": "It changed; the object shows how it stands now.",
         "DELETED": "It is gone; only its id is left.",
+    },
+)
+
+enum_type(
+    ProblemCode,
+    name="UserErrorCode",
+    description="What kind of thing the caller has to put right.",
+    values={
+        "INVALID": "The value can't be taken as it is; the message says what can.",
+        "TAKEN": "Another object has this name already.",
+        "NOT_FOUND": "Nothing has this id or name.",
+        "VERSION_CONFLICT": "It was changed since `expectedVersion`; the payload holds what stands.",
+        "DUPLICATE": "The same thing is named twice in this input.",
+        "KEY_REUSED": "The idempotency key names an event with other contents.",
+        "IN_USE": "Something else depends on it; the payload says what.",
+        "TOO_FEW": "The list is shorter than it may be.",
+        "TOO_MANY": "The list is longer than it may be.",
+        "UPSTREAM_FAILED": "The provider did not do its part; the connection test says why.",
+    },
+)
+
+enum_type(
+    ModelCapability,
+    description="What a model can take or do beyond text.",
+    values={
+        "TOOLS": "Calls tools.",
+        "VISION": "Takes images.",
+        "AUDIO": "Takes or gives audio.",
+        "PDF": "Takes PDF files.",
+        "REASONING": "Thinks before it answers, in reasoning tokens.",
+        "STRUCTURED_OUTPUT": "Answers in a JSON schema.",
+        "PROMPT_CACHING": "Charges less for a prompt's part that it has seen.",
+        "EMBEDDINGS": "Makes embeddings.",
+    },
+)
+
+enum_type(
+    ModelSource,
+    description="Where the knowledge of a model came from.",
+    values={
+        "CATALOG": "The price data that ships with Trunkline.",
+        "DISCOVERED": "The provider's own list, or recorded usage.",
+        "CUSTOM": "An operator added it.",
+    },
+)
+
+enum_type(
+    PriceSource,
+    description="Where a price came from.",
+    values={
+        "CATALOG": "The price data that ships with Trunkline.",
+        "OVERRIDE": "An operator set it.",
+        "FREE": "It runs on your own machines.",
+    },
+)
+
+enum_type(
+    ModelSort,
+    description="The order of a list of models; what is unknown comes last.",
+    values={
+        "NAME": "By name.",
+        "CONTEXT_WINDOW_DESC": "The largest context window first.",
+        "INPUT_PRICE_ASC": "The cheapest input first.",
+        "OUTPUT_PRICE_ASC": "The cheapest output first.",
+    },
+)
+
+enum_type(
+    UsagePeriod,
+    description="A time that ends with the bucket that holds the present.",
+    values={
+        "TODAY": "The local day.",
+        "LAST_7_DAYS": "Seven local days, today the last.",
+        "LAST_30_DAYS": "Thirty local days, today the last.",
+        "MONTH_TO_DATE": "The local calendar month, as an invoice counts.",
+    },
+)
+
+enum_type(
+    UsageDimension,
+    description="What usage is grouped by.",
+    values={
+        "PROVIDER": "Who was asked.",
+        "MODEL": "What was asked.",
+        "AGENT": "Who asked, by the name that it reports.",
+        "FAILOVER_CHAIN": "Which chain the request ran through.",
+    },
+)
+
+enum_type(
+    UsageGranularity,
+    description="How long a point is.",
+    values={
+        "QUARTER_HOUR": "15 minutes.",
+        "HOUR": "A local hour.",
+        "DAY": "A local day: 23, 24 or 25 hours.",
+    },
+)
+
+enum_type(
+    UsageMetric,
+    description="What the largest groups are the largest by.",
+    values={
+        "COST": "US dollars.",
+        "TOKENS": "Input and output together.",
+        "REQUESTS": "Attempts.",
+    },
+)
+
+enum_type(
+    UsageGroupKind,
+    description="What a group stands for.",
+    values={
+        "OBJECT": "A provider, model or chain: `subject`, while it exists.",
+        "AGENT": "An agent, by the name that it reports.",
+        "NONE": "Usage with no agent, or no chain.",
+        "OTHER": "The sum of the groups beyond `topGroups`.",
     },
 )

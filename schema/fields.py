@@ -12,6 +12,7 @@ import strawberry
 from strawberry import Maybe
 from strawberry.types.nodes import FragmentSpread, InlineFragment, SelectedField
 
+import schema.enums  # noqa: F401  # names the enumerations before any field is declared
 from resolvers.context import OperationContext
 from trunkline.changes import UNSET, Given
 
@@ -56,6 +57,11 @@ def described(description: str, *, name: str | None = None) -> Any:
     """For `Annotated[T, described("…")]` on an argument."""
     return strawberry.argument(description=description, name=name)
 
+
+EXPECTED_VERSION = (
+    "The `version` that you last saw: the change is refused with VERSION_CONFLICT where it is "
+    "another by now. Left out, the change is made whatever happened meanwhile."
+)
 
 First = Annotated[
     int | None,

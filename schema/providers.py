@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import strawberry
 from strawberry import UNSET, Maybe
 
-import schema.enums  # noqa: F401  # names the enumerations before the types below use them
 from db.paging import Slice
 from db.providers import ConnectionTestRow, ProviderRow
 from db.vocabulary import ChangeKind, ConnectionTestStatus, ProviderKind, ProviderStatus
@@ -16,6 +15,7 @@ from resolvers.outcome import Outcome
 from resolvers.providers import ProviderChangeRow, TestOutcome
 from schema.connections import Connection, page_request
 from schema.fields import (
+    EXPECTED_VERSION,
     After,
     First,
     Info,
@@ -27,18 +27,15 @@ from schema.fields import (
     resolved,
     watching,
 )
+from schema.models import MODELS_OF_PROVIDER, Model
 from schema.node import Node, decode_id, encode_id, node_type
 from schema.payloads import USER_ERRORS, UserError
+from schema.usage_totals import UsageTotals, usage_field
 from trunkline.providers.changes import NewProvider, ProviderUpdate
 from trunkline.providers.testing import ConnectionToTest
 
 if TYPE_CHECKING:
     from schema.chains import FailoverChain
-
-EXPECTED_VERSION = (
-    "The `version` that you last saw: the change is refused with VERSION_CONFLICT where it is "
-    "another by now. Left out, the change is made whatever happened meanwhile."
-)
 
 
 @strawberry.type(description="What may be shown of a stored API key.")
@@ -71,7 +68,7 @@ class ConnectionTest(Node):
 
 @node_type(ProviderRow, description="A model provider, as configured here.")
 class Provider(Node):
-    """Read from `ProviderRow`. Models and usage are attached by their own slices (`extend`)."""
+    """Read from `ProviderRow`."""
 
     slug: str = plain("Stable, URL-safe name: `anthropic`.")
     name: str = plain("For people: `Anthropic`.")
@@ -83,7 +80,9 @@ class Provider(Node):
         "Null where no key is stored. The key itself is never readable."
     )
     model_count: int = plain("Models that are not deprecated.")
+    models: Connection[Model] = MODELS_OF_PROVIDER
     last_connection_test: ConnectionTest | None = plain("Of the saved configuration.")
+    usage: UsageTotals | None = usage_field("PROVIDER")
     version: int = plain(
         "Counts the changes an operator makes, not status, tests, sync or traffic; "
         "give it back as `expectedVersion`."

@@ -19,7 +19,7 @@ from schema.errors import present
 from schema.execution import Executor
 from schema.fields import Info, described, plain, resolved
 from schema.limits import limit_extension
-from schema.models import ModelMutation, ModelQuery, ModelSubscription
+from schema.models import ModelMutation, ModelQueries, ModelSubscription
 from schema.node import Node, parse_id
 from schema.providers import (
     ConnectionTest,
@@ -66,7 +66,7 @@ class RootQuery:
     server_info: Any = resolved(_server_info, "The server that answers.", graphql_type=ServerInfo)
 
 
-Query = merge_types("Query", (RootQuery, ProviderQuery, ModelQuery, ChainQuery, UsageQuery))
+Query = merge_types("Query", (RootQuery, ProviderQuery, ModelQueries, ChainQuery, UsageQuery))
 Mutation = merge_types("Mutation", (ProviderMutation, ModelMutation, ChainMutation, UsageMutation))
 Subscription = merge_types(
     "Subscription",

@@ -1,12 +1,11 @@
-"""The three scalars of the contract, and the enumerations' names on the wire.
+"""The three scalars of the contract.
 
 Money arrives here as whole nanodollars and leaves as plain digits; it is never a float.
 """
 
 import re
 from datetime import UTC, datetime
-from enum import Enum
-from typing import Any, NewType, TypeVar
+from typing import Any, NewType
 
 import strawberry
 from strawberry.types.scalar import ScalarDefinition
@@ -18,8 +17,6 @@ Dollars = NewType("Dollars", int)
 
 SafeInt = NewType("SafeInt", int)
 """A whole number that every JSON client can hold."""
-
-E = TypeVar("E", bound=type[Enum])
 
 _LARGEST_SAFE = 2**53 - 1
 _INSTANT = re.compile(
@@ -102,14 +99,3 @@ SCALARS: dict[object, ScalarDefinition] = {
         parse_literal=_parse_safe_int_literal,
     ),
 }
-
-
-def enum_type(domain: E, *, description: str, values: dict[str, str], name: str | None = None) -> E:
-    """Name a domain enumeration on the wire. `values` describes each of its members."""
-    named = strawberry.enum(domain, name=name or domain.__name__, description=description)
-    definition = named.__strawberry_definition__  # type: ignore[attr-defined]  # set by strawberry.enum
-    if {value.name for value in definition.values} != set(values):
-        raise ValueError(f"every value of {domain.__name__} wants a description")
-    for value in definition.values:
-        value.description = values[value.name]
-    return named

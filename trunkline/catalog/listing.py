@@ -8,6 +8,7 @@ from db.engine import Connection
 from db.models import ModelRow, NewModelRow
 from db.providers import ConnectionTestRow, ProviderRow
 from db.vocabulary import ChangeKind, ModelSource
+from trunkline.catalog.capabilities import without_edition
 from trunkline.catalog.seeding import known_row, price_without_override
 from trunkline.changes import not_found
 from trunkline.errors import Problem, ProblemCode, Refused
@@ -74,15 +75,26 @@ async def _apply(
     now = services.clock()
     present = await store.models_of_provider(connection, provider.id)
     names = {model.wire_name for model in listed}
+    # Who lists `claude-sonnet-4-5-20250929` serves `claude-sonnet-4-5` too, listed or not.
+    served = names | {without_edition(name) for name in names}
     new = [
         _discovered(services, provider, model) for model in listed if model.wire_name not in present
     ]
     added = await store.insert_models(connection, provider.id, new, now=now)
     own = [model for model in present.values() if model.source is not ModelSource.CUSTOM]
-    gone = [model.id for model in own if model.wire_name not in names and not model.deprecated]
-    back = [model.id for model in own if model.wire_name in names and model.deprecated]
-    await store.set_deprecated(connection, gone, deprecated=True, now=now)
-    await store.set_deprecated(connection, back, deprecated=False, now=now)
+    gone = [
+        model.id
+        for model in own
+        if not model.deprecated
+        and model.wire_name not in served
+        and model.wire_name.removesuffix("-latest") not in served
+    ]
+    retired = _retired(services, provider)
+    back = [
+        model.id
+        for model in own
+        if model.deprecated and model.wire_name in names and model.wire_name not in retired
+    ]
     learned = {
         model.id: row
         for one in listed
@@ -90,7 +102,17 @@ async def _apply(
         and (row := _learned(model, one)) is not None
     }
     await store.refresh_models(connection, learned, now=now)
+    await store.set_deprecated(connection, gone, deprecated=True, now=now)
+    await store.set_deprecated(connection, back, deprecated=False, now=now)
     return list(added.values()), gone, back
+
+
+def _retired(services: Services, provider: ProviderRow) -> set[str]:
+    """What the price data says is deprecated, though it may still be served."""
+    if provider.known_provider is None:
+        return set()
+    known = services.catalog.models(provider.known_provider, services.clock())
+    return {model.wire_name for model in known if model.deprecated}
 
 
 def _discovered(services: Services, provider: ProviderRow, model: ListedModel) -> NewModelRow:
@@ -126,7 +148,7 @@ def _learned(present: ModelRow, listed: ListedModel) -> NewModelRow | None:
         max_output_tokens=present.max_output_tokens or listed.max_output_tokens,
         capabilities=listed.capabilities if present.capabilities is None else present.capabilities,
         pricing=present.pricing,
-        deprecated=False,
+        deprecated=present.deprecated,
         source=present.source,
     )
     filled = (

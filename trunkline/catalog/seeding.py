@@ -22,7 +22,10 @@ _EDITION = "catalog_edition"
 async def seed_catalog(
     connection: Connection, catalog: KnownCatalog, provider: ProviderRow, *, now: datetime
 ) -> None:
-    """Add the models that the price data knows for this provider, and refresh those it knew."""
+    """Add the models that the price data knows for this provider, and refresh those it knew.
+
+    Models that came from elsewhere keep all but their price, where that is the data's.
+    """
     if provider.known_provider is None:
         return
     known = {model.wire_name: model for model in catalog.models(provider.known_provider, now)}
@@ -37,6 +40,14 @@ async def seed_catalog(
         present[name].id: row
         for name, model in known.items()
         if name in present and (row := _refreshed(present[name], model)) is not None
+    } | {
+        model.id: row
+        for model in present.values()
+        if model.source is not ModelSource.CATALOG
+        and (
+            row := _repriced(model, price_without_override(catalog, provider, model.wire_name, now))
+        )
+        is not None
     }
     await store.refresh_models(connection, changed, now=now)
 
@@ -109,6 +120,24 @@ def price_without_override(
             as_of=None,
         )
     return None
+
+
+def _repriced(present: ModelRow, pricing: ModelPricingRow | None) -> NewModelRow | None:
+    """The row with its present price, or None where it has that, or an operator's."""
+    overridden = present.pricing is not None and present.pricing.source is PriceSource.OVERRIDE
+    if overridden or pricing == present.pricing:
+        return None
+    return NewModelRow(
+        wire_name=present.wire_name,
+        name=present.name,
+        description=present.description,
+        context_window=present.context_window,
+        max_output_tokens=present.max_output_tokens,
+        capabilities=present.capabilities,
+        pricing=pricing,
+        deprecated=present.deprecated,
+        source=present.source,
+    )
 
 
 def _refreshed(present: ModelRow, model: KnownModel) -> NewModelRow | None:

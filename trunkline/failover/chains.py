@@ -245,9 +245,7 @@ def _values(chain: ChainRow) -> list[StepValues]:
     ]
 
 
-async def _held(
-    connection: Connection, chain_id: int, expected_version: int | None
-) -> ChainRow:
+async def _held(connection: Connection, chain_id: int, expected_version: int | None) -> ChainRow:
     current = await store.lock_chain(connection, chain_id)
     if current is None:
         raise not_found(("id",), "failover chain")

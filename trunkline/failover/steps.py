@@ -38,9 +38,7 @@ def checked_steps(
     if not given:
         problems.add(ProblemCode.TOO_FEW, ("steps",), "a chain needs at least one step")
     if len(given) > MOST_STEPS:
-        problems.add(
-            ProblemCode.TOO_MANY, ("steps",), f"a chain has at most {MOST_STEPS} steps"
-        )
+        problems.add(ProblemCode.TOO_MANY, ("steps",), f"a chain has at most {MOST_STEPS} steps")
         return []
     by_id = {step.id: step for step in present}
     seen_ids: set[int] = set()
@@ -101,9 +99,7 @@ def _base(
     return found
 
 
-def _model(
-    problems: Problems, one: StepInput, path: tuple[str, ...], base: StepRow | None
-) -> int:
+def _model(problems: Problems, one: StepInput, path: tuple[str, ...], base: StepRow | None) -> int:
     if one.model_id is None:
         problems.invalid((*path, "modelId"), "modelId can't be null")
         return 0
@@ -133,7 +129,11 @@ def _seconds(
 ) -> float:
     if given is UNSET:
         return standing
-    if given is None or not math.isfinite(given) or not SHORTEST_SECONDS <= given <= LONGEST_SECONDS:
+    if (
+        given is None
+        or not math.isfinite(given)
+        or not SHORTEST_SECONDS <= given <= LONGEST_SECONDS
+    ):
         problems.invalid(
             path, f"{path[-1]} takes {SHORTEST_SECONDS:g} to {LONGEST_SECONDS:g} seconds"
         )

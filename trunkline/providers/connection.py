@@ -136,4 +136,3 @@ def _status_of(error: OutgoingError) -> ConnectionTestStatus:
             return ConnectionTestStatus.TLS_ERROR
         case _:
             return ConnectionTestStatus.UNEXPECTED_RESPONSE
-

@@ -103,7 +103,11 @@ class Rates:
 
 
 def flat_rates(
-    *, input_nanos: int, output_nanos: int, cache_read_nanos: int | None, cache_write_nanos: int | None
+    *,
+    input_nanos: int,
+    output_nanos: int,
+    cache_read_nanos: int | None,
+    cache_write_nanos: int | None,
 ) -> Rates:
     """Rates from nanodollars per million tokens, as an operator's override gives them."""
 
@@ -133,9 +137,7 @@ def rates_of(prices: "ModelPrice") -> Rates | None:
     thousand_requests = _rate(prices.requests_kcount)
     if found["input"] is None and found["output"] is None:
         return None
-    return Rates(
-        **found, per_request=thousand_requests.base // 1_000 if thousand_requests else 0
-    )
+    return Rates(**found, per_request=thousand_requests.base // 1_000 if thousand_requests else 0)
 
 
 def half_even(numerator: int, denominator: int) -> int:

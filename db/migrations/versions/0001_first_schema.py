@@ -1,5 +1,7 @@
 """The first schema: providers, models, chains, usage, sign-in."""
 
+from datetime import UTC, datetime
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -289,3 +291,6 @@ def upgrade() -> None:
     op.create_index(
         "ix_usage_events_occurred_at_id", "usage_events", ["occurred_at", "id"], unique=False
     )
+    # The order of commits begins here, so that a series of nothing has its place in it too.
+    clock = sa.table("usage_clock", sa.column("id"), sa.column("as_of", Instant()))
+    op.execute(clock.insert().values(id=1, as_of=datetime.now(UTC)))

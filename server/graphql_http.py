@@ -1,0 +1,91 @@
+"""`/graphql` over HTTP: GraphQL over HTTP by its specification, and graphql-sse's event streams.
+
+Which status goes with which failure is written down in `docs/decisions/graphql-over-http.md`.
+"""
+
+import asyncio
+
+from graphql import GraphQLError
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from server.answers import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, Rejected, error_answer
+from server.documents import Operation, chosen_operation
+from server.execution import Executions, Outcome, refusal
+from server.graphql_sse import EventStream
+from server.negotiation import Accepted, accepted
+from server.operation_request import read_request
+from server.requests import name_operation, request_id_of
+from server.sign_in import Gate
+
+_METHODS = frozenset({"GET", "HEAD", "POST"})
+_ALLOWED = "GET, HEAD, POST"
+
+
+class GraphQLOverHTTP:
+    """The ASGI endpoint. `closing` is set when the server stops: streams end then."""
+
+    def __init__(self, executions: Executions, gate: Gate, closing: asyncio.Event) -> None:
+        self._executions = executions
+        self._gate = gate
+        self._closing = closing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        request = Request(scope, receive)
+        accept = accepted(",".join(request.headers.getlist("accept")))
+        try:
+            answer = await self._answer(request, accept)
+        except Rejected as rejected:
+            media_type = accept.whole or JSON
+            answer = error_answer(rejected, request_id_of(scope), media_type=media_type)
+        await answer(scope, receive, send)
+
+    async def _answer(self, request: Request, accept: Accepted) -> Response | EventStream:
+        if request.method not in _METHODS:
+            raise Rejected(405, "use POST, or GET for queries", headers={"Allow": _ALLOWED})
+        if accept.whole is None and not accept.stream:
+            raise Rejected(
+                406, f"answers come as {GRAPHQL_RESPONSE}, {JSON} or {EVENT_STREAM}: accept one"
+            )
+        viewer = await self._gate.admit(request)
+        asked = await read_request(request)
+        request_id = request_id_of(request.scope)
+        try:
+            operation = chosen_operation(asked.query, asked.operation_name)
+        except GraphQLError as error:
+            return self._refused(refusal(error, request_id), accept)
+        name_operation(request.scope, operation.name)
+        _check_method(request.method, operation)
+        if operation.kind == "subscription":
+            if not accept.stream:
+                raise Rejected(
+                    400,
+                    f"a subscription needs a stream: accept {EVENT_STREAM} (graphql-sse), "
+                    "or open a websocket with the subprotocol graphql-transport-ws",
+                )
+        elif accept.whole and not accept.prefers_stream:
+            outcome = await self._executions.execute(asked, viewer, request_id)
+            return _whole(outcome, accept.whole)
+        return EventStream(
+            self._executions.stream(asked, viewer, request_id), self._closing, request_id
+        )
+
+    def _refused(self, outcome: Outcome, accept: Accepted) -> Response | EventStream:
+        if accept.whole and not accept.prefers_stream:
+            return _whole(outcome, accept.whole)
+        return EventStream.of(outcome, self._closing)
+
+
+def _check_method(method: str, operation: Operation) -> None:
+    if method != "POST" and operation.kind == "mutation":
+        raise Rejected(405, "a mutation goes by POST", headers={"Allow": "POST"})
+
+
+def _whole(outcome: Outcome, media_type: str) -> Response:
+    status = 200
+    # Under the older media type a client may trust only a 200 to be GraphQL's own answer.
+    if outcome.refused and media_type == GRAPHQL_RESPONSE:
+        status = 500 if outcome.internal else 400
+    return Response(outcome.encoded(), status, {"Content-Type": f"{media_type}; charset=utf-8"})

@@ -1,0 +1,118 @@
+"""Around every request: its id, its line in the log, and an answer when something of ours breaks.
+
+A line holds id, method, path, operation name, status and milliseconds. Never a header, a query
+string, variables or a body: those may hold keys.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from server.answers import Rejected, error_answer
+
+log = structlog.get_logger("trunkline.request")
+
+_CLIENT_GONE = 499
+_LONGEST_PATH = 200
+
+
+def request_id_of(scope: Scope) -> str:
+    """The id under which this request is logged."""
+    request_id: str = scope["state"]["request_id"]
+    return request_id
+
+
+def name_operation(scope: Scope, name: str | None) -> None:
+    """Put the operation's name, as parsed from the document, into the request's line."""
+    scope["state"]["operation_name"] = name
+
+
+class RequestLog:
+    """The outermost ASGI middleware."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        closing: asyncio.Event,
+        timer: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._app = app
+        self._closing = closing
+        self._timer = timer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request or socket."""
+        if scope["type"] not in {"http", "websocket"}:
+            await self._app(scope, receive, send)
+            return
+        exchange = _Exchange(scope, send)
+        begun = self._timer()
+        try:
+            await self._app(scope, receive, exchange.send)
+        except ClientDisconnect:
+            exchange.status = _CLIENT_GONE
+        except asyncio.CancelledError:
+            # The server ran out of patience while it was stopping; say so where nothing was said.
+            if not self._closing.is_set() or exchange.begun:
+                raise
+            await exchange.answer(
+                Rejected(503, "the server is stopping: try again", headers={"Retry-After": "1"}),
+                receive,
+            )
+        except Exception:
+            log.exception("request failed", request_id=exchange.request_id)
+            if exchange.begun:
+                raise
+            await exchange.answer(
+                Rejected(500, "Internal error: it was logged under this request id"), receive
+            )
+        finally:
+            self._write(scope, exchange, begun)
+
+    def _write(self, scope: Scope, exchange: "_Exchange", begun: float) -> None:
+        log.info(
+            "socket" if scope["type"] == "websocket" else "request",
+            request_id=exchange.request_id,
+            method=scope.get("method", "SOCKET"),
+            path=scope["path"][:_LONGEST_PATH],
+            operation=scope["state"].get("operation_name"),
+            status=exchange.status,
+            milliseconds=round((self._timer() - begun) * 1000, 1),
+        )
+
+
+class _Exchange:
+    """What has been said on one request so far."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self.request_id = secrets.token_hex(8)
+        # A state of our own: the server shares its between requests.
+        scope["state"] = {**scope.get("state", {}), "request_id": self.request_id}
+        self._scope = scope
+        self._send = send
+        self.begun = False
+        self.status: int | None = None
+
+    async def send(self, message: Message) -> None:
+        """Note the status, and add the id to the headers."""
+        kind = message["type"]
+        if kind in {"http.response.start", "websocket.http.response.start", "websocket.accept"}:
+            self.begun = True
+            self.status = message.get("status", 101)
+            headers: list[Any] = [*message.get("headers", [])]
+            message["headers"] = [*headers, (b"x-request-id", self.request_id.encode())]
+        elif kind == "websocket.close":
+            self.begun = True
+            self.status = message.get("code", 1000)
+        await self._send(message)
+
+    async def answer(self, rejected: Rejected, receive: Receive) -> None:
+        """Answer in place of the app."""
+        await error_answer(rejected, self.request_id)(self._scope, receive, self.send)

@@ -1,0 +1,179 @@
+"""Settings: `TRUNKLINE_*` variables, overridden by the command line's flags, all checked at start.
+
+Every wrong one is named with what to do. Values that may be secret are in no error and no repr.
+"""
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from server.origins import LOOPBACK_NAMES
+
+PREFIX = "TRUNKLINE_"
+DEFAULT_PORT = 8787
+SHORTEST_TOKEN = 16
+
+_WHAT_TO_GIVE = {
+    "port": "give a port number from 0 to 65535",
+    "private_networks": "give `allow` or `deny`",
+    "log_format": "give `console` or `json`",
+}
+_WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104  # recognised, not bound
+
+
+class BadSettings(ValueError):
+    """One or more settings are wrong; the message names each and says what to do."""
+
+
+class Settings(BaseSettings):
+    """How this server runs. Make it with `read_settings`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    database_url_given: str | None = Field(
+        default=None, validation_alias="TRUNKLINE_DATABASE_URL", repr=False
+    )
+    data_dir: Path = Path(".trunkline")
+    host: str = "127.0.0.1"
+    port: int = Field(default=DEFAULT_PORT, ge=0, le=65535)
+    secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    admin_token: SecretStr | None = None
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    private_networks: Literal["allow", "deny"] = "allow"
+    log_format: Literal["console", "json"] = "console"
+
+    @field_validator("secret_keys", "allowed_hosts", "allowed_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+
+    @field_validator("database_url_given")
+    @classmethod
+    def _is_database(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("sqlite", "postgresql")):
+            raise ValueError("give sqlite+aiosqlite:///… or postgresql+asyncpg://…")
+        return value
+
+    @field_validator("admin_token")
+    @classmethod
+    def _is_token(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        token = value.get_secret_value()
+        if len(token) < SHORTEST_TOKEN or not all("!" <= character <= "~" for character in token):
+            raise ValueError(
+                f"give at least {SHORTEST_TOKEN} letters, digits and signs without spaces"
+            )
+        return value
+
+    @field_validator("host")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        if not value.strip() or "/" in value or "://" in value:
+            raise ValueError("give a host name or an address, such as 127.0.0.1 or 0.0.0.0")
+        return value.strip().strip("[]")
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for host in value:
+            if "/" in host or "*" in host or urlsplit(f"//{host}").hostname is None:
+                raise ValueError(
+                    "give host names separated by commas, each with a port or without: "
+                    "trunkline.example.com,localhost:8787"
+                )
+        return value
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            parts = urlsplit(origin)
+            if (
+                parts.scheme not in {"http", "https"}
+                or origin != f"{parts.scheme}://{parts.netloc}"
+            ):
+                raise ValueError(
+                    "give origins separated by commas, each a scheme and a host without a path: "
+                    "https://dashboard.example.com,http://localhost:5173"
+                )
+        return value
+
+    @property
+    def database_url(self) -> str:
+        """The URL given, or that of a file in the data directory."""
+        if self.database_url_given is not None:
+            return self.database_url_given
+        return f"sqlite+aiosqlite:///{self.data_dir.absolute() / 'trunkline.db'}"
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the database is a file."""
+        return self.database_url.startswith("sqlite")
+
+    @property
+    def database_path(self) -> Path | None:
+        """Where the database's file is; None on PostgreSQL."""
+        if not self.is_sqlite:
+            return None
+        _, _, path = self.database_url.partition(":///")
+        return Path(path.partition("?")[0])
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The names that requests may call us by: those given, or loopback and what is bound."""
+        if self.allowed_hosts:
+            return self.allowed_hosts
+        own = () if self.host in _WILDCARDS else (_in_url(self.host),)
+        return (*LOOPBACK_NAMES, *own)
+
+    def address(self, port: int) -> str:
+        """Where a browser on this machine finds a server that listens on `port`."""
+        loopback = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # as above
+        return f"http://{_in_url(loopback.get(self.host, self.host))}:{port}"
+
+
+def read_settings(**flags: object) -> Settings:
+    """The settings of the environment; flags that aren't None override it.
+
+    Raises `BadSettings`, which names every wrong one.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    if "database_url" in given:
+        given["TRUNKLINE_DATABASE_URL"] = given.pop("database_url")
+    try:
+        settings = Settings(**given)  # type: ignore[arg-type]  # checked by the model itself
+    except ValidationError as error:
+        raise BadSettings("; ".join(_named(problem) for problem in error.errors())) from None
+    if not settings.is_sqlite and not settings.secret_keys:
+        raise BadSettings(
+            f"{PREFIX}SECRET_KEYS: with PostgreSQL it is never generated: make a key with "
+            "`python -c 'import os,base64;"
+            "print(base64.urlsafe_b64encode(os.urandom(32)).decode())'` and keep it"
+        )
+    return settings
+
+
+def _named(problem: Mapping[str, Any]) -> str:
+    field = str(problem["loc"][0]) if problem["loc"] else ""
+    name = field if field.startswith(PREFIX) else f"{PREFIX}{field.upper()}"
+    if problem["type"] == "value_error":
+        return f"{name}: {problem['ctx']['error']}"
+    return f"{name}: {_WHAT_TO_GIVE.get(field, problem['msg'])}"
+
+
+def _in_url(host: str) -> str:
+    try:
+        return f"[{host}]" if ip_address(host).version == 6 else host
+    except ValueError:
+        return host

@@ -1,0 +1,155 @@
+"""Usage events as they are reported, checked before anything else happens: every problem at once."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import orjson
+
+from db.columns import to_microseconds
+from trunkline.catalog.changes import LONGEST_NAME
+from trunkline.changes import Problems, unstorable_character
+from trunkline.errors import ProblemCode
+from trunkline.money import NANOS_PER_DOLLAR
+from trunkline.usage.windows import EARLIEST
+
+MOST_EVENTS = 1_000
+LONGEST_KEY = 200
+RESERVED_PREFIX = "gw:"
+MOST_TOKENS = 10**9
+MOST_COST_NANOS = 10_000 * NANOS_PER_DOLLAR
+MOST_LATENCY_MS = 86_400_000
+LONGEST_AHEAD = timedelta(minutes=5)
+
+_TOKEN_CLASSES = (
+    "inputTokens",
+    "cacheReadTokens",
+    "cacheWriteTokens",
+    "outputTokens",
+    "reasoningTokens",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewUsageEvent:
+    """One finished request to a model, as reported. Token classes are inclusive.
+
+    `cost_nanos` is what the provider billed, where it says so.
+    """
+
+    idempotency_key: str
+    provider_slug: str
+    model_name: str
+    agent: str | None = None
+    failover_chain_slug: str | None = None
+    occurred_at: datetime | None = None
+    succeeded: bool = True
+    input_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    estimated: bool = False
+    latency_ms: int | None = None
+    cost_nanos: int | None = None
+
+    @property
+    def tokens(self) -> tuple[int, ...]:
+        """In the order of the classes."""
+        return (
+            self.input_tokens,
+            self.cache_read_tokens,
+            self.cache_write_tokens,
+            self.output_tokens,
+            self.reasoning_tokens,
+        )
+
+
+def check_events(problems: Problems, events: Sequence[NewUsageEvent], now: datetime) -> None:
+    """Note what is wrong with each event, with its path."""
+    if not events:
+        problems.add(ProblemCode.TOO_FEW, ("events",), "give at least one event")
+    if len(events) > MOST_EVENTS:
+        problems.add(
+            ProblemCode.TOO_MANY,
+            ("events",),
+            f"at most {MOST_EVENTS} events a call, not {len(events)}: split them",
+        )
+        return
+    for place, event in enumerate(events):
+        _check(problems, event, ("events", str(place)), now)
+
+
+def fingerprint(event: NewUsageEvent) -> bytes:
+    """Tells a repetition from another event under the same key: a hash of what was asked for.
+
+    Not of what came of it: a time left out stays out, so that a retry is a repetition.
+    """
+    occurred = None if event.occurred_at is None else to_microseconds(event.occurred_at)
+    contents = [
+        event.provider_slug,
+        event.model_name,
+        event.agent or "",
+        event.failover_chain_slug,
+        occurred,
+        event.succeeded,
+        *event.tokens,
+        event.estimated,
+        event.latency_ms,
+        event.cost_nanos,
+    ]
+    return hashlib.sha256(orjson.dumps(contents)).digest()[:16]
+
+
+def _check(problems: Problems, event: NewUsageEvent, path: tuple[str, ...], now: datetime) -> None:
+    _check_text(problems, event.idempotency_key, (*path, "idempotencyKey"), LONGEST_KEY)
+    if event.idempotency_key.startswith(RESERVED_PREFIX):
+        problems.invalid(
+            (*path, "idempotencyKey"),
+            f"keys that begin with {RESERVED_PREFIX} are the gateway's own: choose another",
+        )
+    _check_text(problems, event.model_name, (*path, "modelName"), LONGEST_NAME)
+    if event.agent is not None:
+        _check_text(problems, event.agent, (*path, "agent"), LONGEST_NAME)
+    fits = True
+    for name, count in zip(_TOKEN_CLASSES, event.tokens, strict=True):
+        if not 0 <= count <= MOST_TOKENS:
+            fits = False
+            problems.invalid((*path, name), f"{name} takes 0 to {MOST_TOKENS}")
+    if fits and event.cache_read_tokens + event.cache_write_tokens > event.input_tokens:
+        problems.invalid(
+            (*path, "inputTokens"),
+            "inputTokens include cache reads and writes, and here they are fewer than both together",
+        )
+    if fits and event.reasoning_tokens > event.output_tokens:
+        problems.invalid(
+            (*path, "outputTokens"),
+            "outputTokens include reasoning tokens, and here they are fewer",
+        )
+    if event.latency_ms is not None and not 0 <= event.latency_ms <= MOST_LATENCY_MS:
+        problems.invalid((*path, "latencyMs"), f"latencyMs takes 0 to {MOST_LATENCY_MS} (a day)")
+    if event.cost_nanos is not None and not 0 <= event.cost_nanos <= MOST_COST_NANOS:
+        problems.invalid((*path, "costUsd"), "costUsd takes 0 to 10000")
+    if event.occurred_at is not None:
+        _check_time(problems, event.occurred_at, (*path, "occurredAt"), now)
+
+
+def _check_text(problems: Problems, text: str, path: tuple[str, ...], longest: int) -> None:
+    if not 1 <= len(text) <= longest or not text.strip():
+        problems.invalid(path, f"{path[-1]} takes 1 to {longest} characters")
+    elif unstorable_character(text) or any(break_ in text for break_ in "\r\n\t"):
+        problems.invalid(path, f"{path[-1]} holds a control character or half a character")
+
+
+def _check_time(
+    problems: Problems, occurred: datetime, path: tuple[str, ...], now: datetime
+) -> None:
+    if occurred < EARLIEST:
+        problems.invalid(path, "occurredAt lies before 1980")
+    elif occurred > now + LONGEST_AHEAD:
+        problems.invalid(
+            path,
+            "occurredAt lies more than 5 minutes ahead of this server's clock: check yours, "
+            "and that the offset is right",
+        )

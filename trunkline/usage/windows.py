@@ -1,0 +1,218 @@
+"""Windows of time and their buckets, in any time zone.
+
+A bucket begins at a local boundary and ends at the next. Since 1980 every zone's offset is a
+multiple of 15 minutes, so every boundary lies on a quarter hour of UTC, where rollups begin.
+
+- A local day runs from its first instant to the next day's: 23, 24 or 25 hours, 23.5 or 24.5 at Lord
+  Howe; a day that a zone skipped (30 December 2011 in Apia) has no bucket.
+- An hour begins where local minutes are 0. Where the clock is set by half an hour, the hour around
+  the change is 30 or 90 minutes long.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from db.vocabulary import UsageGranularity, UsagePeriod
+from trunkline.errors import BadRequest
+
+QUARTER = timedelta(minutes=15)
+HOUR = timedelta(hours=1)
+MOST_POINTS = 50_000
+EARLIEST = datetime(1980, 1, 1, tzinfo=UTC)
+LATEST = datetime(9000, 1, 1, tzinfo=UTC)
+_HOURLY_UP_TO = timedelta(days=2)
+_DAYS = {UsagePeriod.TODAY: 1, UsagePeriod.LAST_7_DAYS: 7, UsagePeriod.LAST_30_DAYS: 30}
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRequest:
+    """Which time: a period that follows the present, or a fixed range (`start` in, `end` out)."""
+
+    timezone: str
+    period: UsagePeriod | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    granularity: UsageGranularity | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """`start` inclusive, `end` exclusive; the buckets cover it without a gap, oldest first."""
+
+    start: datetime
+    end: datetime
+    timezone: str
+    granularity: UsageGranularity
+    bucket_starts: tuple[datetime, ...]
+
+    @property
+    def bucket_ends(self) -> tuple[datetime, ...]:
+        """The end of each bucket."""
+        return (*self.bucket_starts[1:], self.end)
+
+
+def window_of(request: WindowRequest, now: datetime) -> Window:
+    """The window that is asked for, as it lies now. Raises `BadRequest`."""
+    zone = zone_of(request.timezone)
+    if request.period is not None:
+        start, end, granularity = _period(request.period, request.granularity, zone, now)
+    else:
+        start, end = _checked_range(request.start, request.end)
+        granularity = request.granularity or _default(end - start)
+    _check_length(start, end, granularity)
+    return Window(
+        start=start,
+        end=end,
+        timezone=request.timezone,
+        granularity=granularity,
+        bucket_starts=(start, *_boundaries(start, end, granularity, zone)),
+    )
+
+
+@lru_cache(maxsize=1_000)
+def zone_of(name: str) -> ZoneInfo:
+    """The zone with this IANA name. Raises `BadRequest`."""
+    try:
+        if not name or len(name) > 64 or not name.isascii() or name in {"localtime", "posixrules"}:
+            raise ZoneInfoNotFoundError(name)
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise BadRequest(
+            f"timezone {name[:64]!r} is unknown: give an IANA name such as Europe/Berlin or UTC"
+        ) from error
+
+
+def first_instant(day: date, zone: ZoneInfo) -> datetime:
+    """The first instant of a local day, in UTC; of a skipped day, that of the next.
+
+    Midnight comes twice on some days: the first counts. Where it never comes (clocks set forward
+    across it), the day begins at the change.
+    """
+    instant = datetime.combine(day, time(), zone).astimezone(UTC)
+    while (instant - QUARTER).astimezone(zone).date() == day:
+        instant -= QUARTER
+    return instant
+
+
+def floor_quarter(instant: datetime) -> datetime:
+    """The beginning of the quarter hour that holds an instant."""
+    return instant - timedelta(
+        minutes=instant.minute % 15, seconds=instant.second, microseconds=instant.microsecond
+    )
+
+
+def _period(
+    period: UsagePeriod, granularity: UsageGranularity | None, zone: ZoneInfo, now: datetime
+) -> tuple[datetime, datetime, UsageGranularity]:
+    today = now.astimezone(zone).date()
+    # Where clocks go back across midnight the calendar shows yesterday again; the day has begun.
+    if first_instant(today + timedelta(days=1), zone) <= now:
+        today += timedelta(days=1)
+    first = (
+        today.replace(day=1)
+        if period is UsagePeriod.MONTH_TO_DATE
+        else _days_before(today, _DAYS[period] - 1, zone)
+    )
+    start = first_instant(first, zone)
+    granularity = granularity or _default(now - start)
+    return start, _bucket_end(now, granularity, zone, today), granularity
+
+
+def _days_before(day: date, count: int, zone: ZoneInfo) -> date:
+    """The local day `count` days before; days that the zone skipped don't count."""
+    for _ in range(count):
+        day -= timedelta(days=1)
+        if first_instant(day, zone) == first_instant(day + timedelta(days=1), zone):
+            day -= timedelta(days=1)
+    return day
+
+
+def _bucket_end(
+    now: datetime, granularity: UsageGranularity, zone: ZoneInfo, today: date
+) -> datetime:
+    """The end of the bucket that holds the present."""
+    if granularity is UsageGranularity.DAY:
+        day = today + timedelta(days=1)
+        while (end := first_instant(day, zone)) <= now:
+            day += timedelta(days=1)
+        return end
+    end = floor_quarter(now) + QUARTER
+    while granularity is UsageGranularity.HOUR and end.astimezone(zone).minute != 0:
+        end += QUARTER
+    return end
+
+
+def _checked_range(start: datetime | None, end: datetime | None) -> tuple[datetime, datetime]:
+    if start is None or end is None:
+        raise BadRequest("window takes exactly one of period and range")
+    for name, instant in (("from", start), ("to", end)):
+        if not EARLIEST <= instant <= LATEST:
+            raise BadRequest(f"{name} must lie between the years 1980 and 9000")
+        if instant != floor_quarter(instant):
+            raise BadRequest(
+                f"{name} must lie on a quarter hour: minutes 00, 15, 30 or 45, without seconds"
+            )
+    if start >= end:
+        raise BadRequest("from must lie before to")
+    return start, end
+
+
+def _default(length: timedelta) -> UsageGranularity:
+    return UsageGranularity.HOUR if length <= _HOURLY_UP_TO else UsageGranularity.DAY
+
+
+def _check_length(start: datetime, end: datetime, granularity: UsageGranularity) -> None:
+    """Refuse by arithmetic what would take long to enumerate."""
+    shortest = {
+        UsageGranularity.QUARTER_HOUR: QUARTER,
+        UsageGranularity.HOUR: HOUR,
+        UsageGranularity.DAY: timedelta(hours=24),
+    }[granularity]
+    # A handful of hours and days are shorter, where clocks change; they don't matter here.
+    if (end - start) / shortest > MOST_POINTS:
+        raise BadRequest(
+            f"this window would have more than {MOST_POINTS} points: "
+            "ask for a shorter one, or a coarser granularity"
+        )
+
+
+def _boundaries(
+    start: datetime, end: datetime, granularity: UsageGranularity, zone: ZoneInfo
+) -> Iterator[datetime]:
+    """Where buckets begin between `start` and `end`, both left out."""
+    match granularity:
+        case UsageGranularity.QUARTER_HOUR:
+            instant = start + QUARTER
+            while instant < end:
+                yield instant
+                instant += QUARTER
+        case UsageGranularity.HOUR:
+            yield from _hours(start, end, zone)
+        case UsageGranularity.DAY:
+            day = start.astimezone(zone).date() - timedelta(days=1)
+            last = start
+            while (instant := first_instant(day, zone)) < end:
+                if instant > last:
+                    yield instant
+                    last = instant
+                day += timedelta(days=1)
+
+
+def _hours(start: datetime, end: datetime, zone: ZoneInfo) -> Iterator[datetime]:
+    instant = start
+    while True:
+        here = instant.astimezone(zone)
+        after = (instant + HOUR).astimezone(zone)
+        if here.minute == 0 and after.minute == 0 and here.utcoffset() == after.utcoffset():
+            instant += HOUR
+        else:
+            # At the beginning, or around a change of the clock: look at each quarter.
+            instant += QUARTER
+            while instant.astimezone(zone).minute != 0:
+                instant += QUARTER
+        if instant >= end:
+            return
+        yield instant
