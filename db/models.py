@@ -144,7 +144,7 @@ def _key_types(sort: ModelSort) -> tuple[type, ...]:
 def _matching(query: ModelQuery) -> ColumnElement[bool]:
     conditions: list[ColumnElement[bool]] = [models.c.deleted_at.is_(None)]
     if not query.include_deprecated:
-        conditions.append(models.c.deprecated.is_(False))
+        conditions.append(models.c.deprecated == False)  # noqa: E712  # SQL, not Python
     conditions += [
         or_(
             models.c.search_text.contains(word, autoescape=True),
@@ -167,7 +167,7 @@ def _matching(query: ModelQuery) -> ColumnElement[bool]:
         wanted = to_bits(query.capabilities)
         conditions.append(models.c.capability_bits.bitwise_and(wanted) == wanted)
     if query.enabled is not None:
-        conditions.append(models.c.enabled.is_(query.enabled))
+        conditions.append(models.c.enabled == query.enabled)
     if query.min_context_window is not None:
         conditions.append(models.c.context_window >= query.min_context_window)
     if query.max_input_per_million is not None:

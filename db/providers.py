@@ -89,7 +89,7 @@ _model_count = (
     .where(
         models.c.provider_id == providers.c.id,
         models.c.deleted_at.is_(None),
-        models.c.deprecated.is_(False),
+        models.c.deprecated == False,  # noqa: E712  # SQL, not Python
     )
     .scalar_subquery()
     .label("model_count")

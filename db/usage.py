@@ -9,7 +9,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Row, Select, and_, column, func, or_, select, values
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    FromClause,
+    Row,
+    Select,
+    and_,
+    column,
+    func,
+    literal_column,
+    or_,
+    select,
+    values,
+)
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -243,45 +256,60 @@ async def read_sums(
     if groups is not None:
         conditions.append(group.in_(groups))
     sums = [func.sum(usage_rollups.c[name]) for name in SUMMED]
+    begin = to_microseconds(buckets[0][0])
+    whole_quarters = len(buckets) * _QUARTER_MICROSECONDS == (
+        to_microseconds(buckets[-1][1]) - begin
+    )
     if len(buckets) == 1:
-        statement: Select[Any] = (
-            select(group, column("0", is_literal=True), *sums).where(*conditions).group_by(group)
-        )
+        place: ColumnElement[Any] = literal_column("0")
+        source: FromClause = usage_rollups
+    elif whole_quarters:
+        place, source = usage_rollups.c.bucket_start, usage_rollups
     else:
-        bucket = values(
-            column("place", whole()),
-            column("begins", whole()),
-            column("ends", whole()),
-            name="bucket",
-            literal_binds=True,
-        ).data(
-            [
-                (place, to_microseconds(begins), to_microseconds(ends))
-                for place, (begins, ends) in enumerate(buckets)
-            ]
+        bucket = _buckets(buckets)
+        place = bucket.c.place
+        source = bucket.join(
+            usage_rollups,
+            and_(
+                usage_rollups.c.bucket_start >= bucket.c.begins,
+                usage_rollups.c.bucket_start < bucket.c.ends,
+            ),
         )
-        statement = (
-            select(group, bucket.c.place, *sums)
-            .select_from(
-                bucket.join(
-                    usage_rollups,
-                    and_(
-                        usage_rollups.c.bucket_start >= bucket.c.begins,
-                        usage_rollups.c.bucket_start < bucket.c.ends,
-                    ),
-                )
-            )
-            .where(*conditions)
-            .group_by(group, bucket.c.place)
-        )
+    statement: Select[Any] = select(group, place, *sums).select_from(source).where(*conditions)
+    statement = statement.group_by(group) if len(buckets) == 1 else statement.group_by(group, place)
     try:
         rows = (await connection.execute(statement)).all()
     except DBAPIError as error:
         raise _translated(error) from error
     found: dict[Any, dict[int, tuple[int, ...]]] = {}
-    for name, place, *parts in rows:
-        found.setdefault(name, {})[place] = tuple(map(int, parts))
+    for name, where, *parts in rows:
+        index = (
+            (to_microseconds(where) - begin) // _QUARTER_MICROSECONDS
+            if isinstance(where, datetime)
+            else where
+        )
+        found.setdefault(name, {})[index] = tuple(map(int, parts))
     return found
+
+
+def _buckets(buckets: Sequence[tuple[datetime, datetime]]) -> CTE:
+    """The buckets as a table to join, so that the store adds up and not we."""
+    return (
+        values(
+            column("place", whole()),
+            column("begins", whole()),
+            column("ends", whole()),
+            name="bucket",
+            literal_binds=True,
+        )
+        .data(
+            [
+                (place, to_microseconds(begins), to_microseconds(ends))
+                for place, (begins, ends) in enumerate(buckets)
+            ]
+        )
+        .cte("bucket")
+    )
 
 
 async def load_subjects(

@@ -30,7 +30,12 @@ def present(errors: Sequence[GraphQLError], context: "ExecutionContext | None") 
         cause = _cause(error)
         code = _code(error, cause)
         if code == "INTERNAL":
-            log.error("operation failed", request_id=request_id, path=error.path, exc_info=cause)
+            log.error(
+                "operation failed",
+                request_id=request_id,
+                path=error.path,
+                exc_info=cause or error,
+            )
             error.message = "Internal error: it was logged under this request id"
             error.original_error = None
         extensions: dict[str, object] = {"code": code}

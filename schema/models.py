@@ -34,6 +34,7 @@ from schema.scalars import Dollars
 from schema.usage_totals import UsageTotals, usage_field
 from trunkline.catalog.changes import ModelUpdate, NewModel, PriceOverride
 from trunkline.changes import UNSET as LEFT_OUT
+from trunkline.changes import unstorable_character
 from trunkline.errors import BadRequest
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 LazyProvider = Annotated["Provider", strawberry.lazy("schema.providers")]
 MOST_SEARCH_WORDS = 10
 LONGEST_SEARCH = 200
+MOST_FILTER_IDS = 1_000
 
 
 @strawberry.type(
@@ -125,21 +127,22 @@ def model_query(filter: ModelFilter | None, sort: ModelSort) -> ModelQuery:
         return ModelQuery(sort=sort)
     search = or_none(filter.search) or ""
     words = tuple(search.casefold().split())
-    if len(search) > LONGEST_SEARCH or len(words) > MOST_SEARCH_WORDS or "\0" in search:
+    if len(search) > LONGEST_SEARCH or len(words) > MOST_SEARCH_WORDS:
         raise BadRequest(
-            f"search takes at most {MOST_SEARCH_WORDS} words of {LONGEST_SEARCH} characters together"
+            f"search takes at most {MOST_SEARCH_WORDS} words, {LONGEST_SEARCH} characters together"
         )
+    if unstorable := unstorable_character(search):
+        raise BadRequest(f"search holds {unstorable}, which is in no name: remove it")
     provider_ids = or_none(filter.provider_ids)
+    if provider_ids is not None and len(provider_ids) > MOST_FILTER_IDS:
+        raise BadRequest(f"filter.providerIds takes at most {MOST_FILTER_IDS} ids")
     capabilities = or_none(filter.capabilities)
     return ModelQuery(
         words=words,
-        # An empty list of capabilities matches nothing, as every empty list does.
-        provider_ids=()
-        if capabilities == []
-        else None
+        provider_ids=None
         if provider_ids is None
         else tuple(decode_filter_ids(provider_ids, "Provider", "filter.providerIds")),
-        capabilities=tuple(capabilities or ()),
+        capabilities=None if capabilities is None else tuple(capabilities),
         enabled=or_none(filter.enabled),
         include_deprecated=filter.include_deprecated,
         min_context_window=or_none(filter.min_context_window),

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import strawberry
-from graphql import GraphQLError
+from graphql import GraphQLError, GraphQLInputObjectType
 from strawberry.extensions import MaxTokensLimiter, ParserCache, ValidationCache
 from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import merge_types
@@ -75,7 +75,18 @@ Subscription = merge_types(
 
 
 class TrunklineSchema(strawberry.Schema):
-    """Strawberry's schema, with our errors."""
+    """Strawberry's schema, with our errors, and with @oneOf known to graphql-core too.
+
+    Strawberry checks @oneOf itself and tells introspection, but the SDL that graphql-core prints
+    would not have it.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for served in self._schema.type_map.values():
+            definition = served.extensions.get("strawberry-definition")
+            if isinstance(served, GraphQLInputObjectType) and definition is not None:
+                served.is_one_of = bool(definition.is_one_of)
 
     def process_errors(
         self,

@@ -253,7 +253,7 @@ class UsageQuery:
     """Fields of Query."""
 
     usage_series: Any = resolved(
-        _series, "Usage over a window, in groups and buckets.", graphql_type=UsageSeries
+        _series, "Usage over a window, in groups and buckets.", graphql_type=UsageSeries | None
     )
     usage_events: Any = resolved(_events, "Newest first.", graphql_type=UsageEventConnection)
 

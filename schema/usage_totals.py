@@ -5,7 +5,6 @@ from typing import Annotated, Any, Literal
 
 import strawberry
 from strawberry import UNSET
-from strawberry.schema_directives import OneOf
 
 from db.vocabulary import UsageDimension, UsageGranularity, UsagePeriod
 from resolvers import usage
@@ -27,7 +26,7 @@ class UsageRange:
 
 
 @strawberry.input(
-    directives=[OneOf()], description="A period ends with the bucket that holds the present."
+    one_of=True, description="A period ends with the bucket that holds the present."
 )
 class UsageWindow:
     """Exactly one of both."""

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from server.failures import CannotStart
 
-class DatabaseInUse(Exception):
+
+class DatabaseInUse(CannotStart):
     """Another server runs on this file."""
 
     def __init__(self, path: Path) -> None:
@@ -28,7 +30,14 @@ def sole_server(database: Path | None) -> Iterator[None]:
         yield
         return
     # Beside the database, not on it: SQLite's own locks are on that file.
-    with database.with_name(f"{database.name}.lock").open("a") as file:
+    path = database.with_name(f"{database.name}.lock")
+    try:
+        file = path.open("a")
+    except OSError as error:
+        raise CannotStart(
+            f"TRUNKLINE_DATABASE_URL: {path} can't be written: {error.strerror}"
+        ) from error
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from server.failures import CannotStart
 from server.origins import LOOPBACK_NAMES
 
 PREFIX = "TRUNKLINE_"
@@ -26,7 +27,7 @@ _WHAT_TO_GIVE = {
 _WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104  # recognised, not bound
 
 
-class BadSettings(ValueError):
+class BadSettings(CannotStart):
     """One or more settings are wrong; the message names each and says what to do."""
 
 
@@ -62,6 +63,8 @@ class Settings(BaseSettings):
     def _is_database(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(("sqlite", "postgresql")):
             raise ValueError("give sqlite+aiosqlite:///… or postgresql+asyncpg://…")
+        if value is not None and value.startswith("sqlite") and not _names_a_file(value):
+            raise ValueError("SQLite needs a file: sqlite+aiosqlite:///path/to/trunkline.db")
         return value
 
     @field_validator("admin_token")
@@ -170,6 +173,11 @@ def _named(problem: Mapping[str, Any]) -> str:
     if problem["type"] == "value_error":
         return f"{name}: {problem['ctx']['error']}"
     return f"{name}: {_WHAT_TO_GIVE.get(field, problem['msg'])}"
+
+
+def _names_a_file(url: str) -> bool:
+    _, found, path = url.partition(":///")
+    return bool(found and path) and ":memory:" not in path and "mode=memory" not in path
 
 
 def _in_url(host: str) -> str:

@@ -22,6 +22,15 @@ from sqlalchemy.engine import make_url
 
 from db.engine import Database
 from db.migrate import migrate
+from resolvers.context import OperationContext, Viewer
+from schema.root import schema
+from trunkline.catalog.known import KnownCatalog
+from trunkline.events import EventBus
+from trunkline.providers.outgoing import Outgoing
+from trunkline.secrets import Secrets, generate_secret_key
+from trunkline.services import Services
+from trunkline.usage.hub import UsageHub
+from trunkline.usage.pricing import PriceBook
 
 POSTGRES_URL = os.environ.get(
     "TRUNKLINE_TEST_POSTGRES_URL", "postgresql+asyncpg://postgres@127.0.0.1:5432/test"
@@ -156,3 +165,44 @@ async def _administer(statement: str) -> None:
 
 
 Execute = Callable[..., Awaitable[dict[str, Any]]]
+
+
+SECRET_KEY = generate_secret_key()
+
+
+@pytest.fixture
+async def services(database: Database, clock: SetClock) -> AsyncIterator[Services]:
+    """Every part of a running Trunkline on an empty database, with a clock that is set."""
+    events = EventBus()
+    catalog = KnownCatalog()
+    async with Outgoing() as outgoing:
+        yield Services(
+            database=database,
+            events=events,
+            secrets=Secrets([SECRET_KEY]),
+            clock=clock,
+            outgoing=outgoing,
+            catalog=catalog,
+            prices=PriceBook(catalog),
+            hub=UsageHub(database, events, clock),
+            started_at=clock(),
+        )
+
+
+@pytest.fixture
+def context(services: Services) -> OperationContext:
+    """The context of somebody who is signed in."""
+    return OperationContext(services, Viewer("tests"), "request-1")
+
+
+@pytest.fixture
+def execute(context: OperationContext) -> Execute:
+    """Run an operation in process and return its data; errors fail the test."""
+
+    async def run(query: str, **variables: Any) -> dict[str, Any]:
+        result = await schema.execute(query, variables, context_value=context.fresh())
+        assert not result.errors, result.errors
+        data: dict[str, Any] = result.data or {}
+        return data
+
+    return run

@@ -72,7 +72,7 @@ async def create_chain(services: Services, new: NewChain) -> ChainRow:
             slug = await _free_slug(connection, name)
         elif not problems.concern("slug") and await store.load_chains_by_slug(connection, [slug]):
             found.add(ProblemCode.TAKEN, ("slug",), f"there is a chain {slug!r} already")
-        if noted or found:
+        if noted or found.found:
             raise Refused([*noted, *found.found])
         now = services.clock()
         chain_id = await store.insert_chain(

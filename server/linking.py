@@ -1,0 +1,30 @@
+"""Another sign-in link, made beside a running server: they share the database."""
+
+import asyncio
+
+from server.failures import CannotStart
+from server.logs import configure_logs
+from server.serving import sign_in_link
+from server.settings import PREFIX, Settings
+from server.sign_in import Gate
+from server.wiring import open_database
+from trunkline.clock import system_clock
+
+
+def new_sign_in_link(settings: Settings) -> str:
+    """A link to the server of these settings. Raises `CannotStart` where it has no database yet."""
+    path = settings.database_path
+    if path is not None and not path.is_file():
+        raise CannotStart(
+            f"there is no database at {path}: start `trunkline serve` first, "
+            f"or give its {PREFIX}DATA_DIR"
+        )
+    configure_logs(settings.log_format)
+    code = asyncio.run(_issue_code(settings))
+    return sign_in_link(settings.address(settings.port), code)
+
+
+async def _issue_code(settings: Settings) -> str:
+    async with open_database(settings) as database:
+        # The token plays no part in a code.
+        return await Gate(database, system_clock, "").issue_code()

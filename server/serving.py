@@ -1,0 +1,173 @@
+"""Runs the server: takes the database's lock and the port, opens the parts, serves, closes them.
+
+uvicorn speaks HTTP and websockets. Two things of its own are replaced: signals end it without being
+raised again, so that closing the parts isn't interrupted; and event streams are told that it stops,
+because it would wait for them.
+"""
+
+import asyncio
+import contextlib
+import errno
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import structlog
+import uvicorn
+import uvloop
+
+import trunkline
+from server.app import FrontDoor, build_app
+from server.credentials import ADMIN_TOKEN_FILE, Credentials, credentials, make_data_dir
+from server.database_lock import sole_server
+from server.failures import CannotStart
+from server.logs import configure_logs
+from server.settings import PREFIX, Settings
+from server.wiring import front_door, running_services
+
+log = structlog.get_logger("trunkline.server")
+
+LARGEST_MESSAGE = 256 * 1024
+"""Bytes of one websocket message."""
+_PATIENCE_SECONDS = 2
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_KEYS_TO_OFFER = ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY")
+
+
+def run_server(settings: Settings) -> None:
+    """Serve until a signal comes. Raises `CannotStart`."""
+    # Whatever is written, the database above all, is the owner's alone.
+    os.umask(0o077)
+    configure_logs(settings.log_format)
+    make_data_dir(settings)
+    held = credentials(settings)
+    with sole_server(settings.database_path), listening_socket(settings) as listener:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings, held, listener))
+
+
+@contextlib.contextmanager
+def listening_socket(settings: Settings) -> Iterator[socket.socket]:
+    """The port, taken before anything slow is done. Raises `CannotStart` where it is taken."""
+    try:
+        found = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        family, kind, protocol, _, address = min(found, key=lambda info: info[0] != socket.AF_INET)
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise CannotStart(f"{PREFIX}HOST: {settings.host} is no address: {error}") from error
+    with listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(address)
+        except OSError as error:
+            raise _not_bound(settings, error) from error
+        yield listener
+
+
+async def _serve(settings: Settings, held: Credentials, listener: socket.socket) -> None:
+    async with running_services(settings, held) as services:
+        door = front_door(services, settings, held.admin_token)
+        address = settings.address(listener.getsockname()[1])
+        link = sign_in_link(address, await door.gate.issue_code())
+
+        def announce() -> None:
+            log.info(
+                "serving",
+                url=address,
+                version=trunkline.__version__,
+                database=services.database.dialect,
+            )
+            _say_what_matters(settings, held)
+            # Printed, not logged: the code in it lets one browser in.
+            print(f"\nOpen GraphiQL, once and within 10 minutes:\n  {link}\n", flush=True)  # noqa: T201
+
+        await make_server(door, announce).serve([listener])
+    log.info("stopped")
+
+
+def make_server(door: FrontDoor, when_ready: Callable[[], None]) -> uvicorn.Server:
+    """The server of this application; `when_ready` is called when it listens."""
+    config = uvicorn.Config(
+        build_app(door),
+        http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=LARGEST_MESSAGE,
+        ws_per_message_deflate=False,
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=_PATIENCE_SECONDS,
+    )
+    return _Server(config, door.closing, when_ready)
+
+
+def sign_in_link(address: str, code: str) -> str:
+    """The page's URL with a code in the fragment, which browsers never send."""
+    return f"{address}/graphiql#code={code}"
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, with our way to begin and to end."""
+
+    def __init__(
+        self, config: uvicorn.Config, closing: asyncio.Event, when_ready: Callable[[], None]
+    ) -> None:
+        super().__init__(config)
+        self._closing = closing
+        self._when_ready = when_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then say so."""
+        await super().startup(sockets)
+        self._when_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let event streams end, then wait for the rest."""
+        self._closing.set()
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """End on a signal; a second one waits for nothing. Threads other than the main get none."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        for one in _SIGNALS:
+            loop.add_signal_handler(one, self.handle_exit, one, None)
+        try:
+            yield
+        finally:
+            for one in _SIGNALS:
+                loop.remove_signal_handler(one)
+
+
+def _say_what_matters(settings: Settings, held: Credentials) -> None:
+    if held.generated_admin_token:
+        log.info("admin token generated", file=str(settings.data_dir / ADMIN_TOKEN_FILE))
+    for name in _KEYS_TO_OFFER:
+        if os.environ.get(name):
+            log.info(
+                "API key found, not taken: give it to its provider by updateProvider", name=name
+            )
+    if settings.host in {"0.0.0.0", "::"} and not settings.allowed_hosts:  # noqa: S104  # a warning
+        log.warning(
+            "only loopback names are answered: list the names that others reach this server by",
+            setting=f"{PREFIX}ALLOWED_HOSTS",
+        )
+
+
+def _not_bound(settings: Settings, error: OSError) -> CannotStart:
+    if error.errno == errno.EADDRINUSE:
+        return CannotStart(
+            f"{PREFIX}PORT: {settings.port} is taken on {settings.host}: "
+            "stop what listens there, or choose another"
+        )
+    if error.errno == errno.EACCES:
+        return CannotStart(f"{PREFIX}PORT: {settings.port} may not be used: choose one above 1023")
+    return CannotStart(f"{PREFIX}HOST: {settings.host} can't be listened on: {error.strerror}")
