@@ -130,10 +130,12 @@ def count_statements(database: Database) -> Callable[[], Any]:
         statements = Statements()
 
         def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-            if not statement.startswith(("BEGIN", "SAVEPOINT", "RELEASE")):
+            if statement.startswith(("SELECT", "WITH", "INSERT", "UPDATE", "DELETE")):
                 statements.append(statement)
 
-        engines = {engine.sync_engine for engine in (database._reader, database._writer)}
+        engines = [database._writer.sync_engine]
+        if database.dialect == "sqlite":  # On PostgreSQL both share one engine and its events.
+            engines.append(database._reader.sync_engine)
         for engine in engines:
             event.listen(engine, "before_cursor_execute", note)
         try:

