@@ -1,4 +1,4 @@
-"""Models and the overrides of their prices: rows, pages, changes.
+"""Models: rows and changes. Pages are in `model_pages.py`, prices of operators in `overrides.py`.
 
 The price in force now is kept in the model's own row, so that lists sort and filter by it.
 """
@@ -8,29 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Row,
-    and_,
-    false,
-    func,
-    insert,
-    literal,
-    or_,
-    select,
-    tuple_,
-    update,
-)
+from sqlalchemy import Row, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.paging import PageRequest, Slice, after_key, decode_cursor, slice_of
-from db.tables import failover_chains, failover_steps, models, price_overrides, providers
+from db.tables import failover_chains, failover_steps, models
 from db.upsert import insert_into
-from db.vocabulary import ModelCapability, ModelSort, ModelSource, PriceSource
+from db.vocabulary import ModelCapability, ModelSource, PriceSource
 
 _BIT = {capability: 1 << place for place, capability in enumerate(ModelCapability)}
-_UNKNOWN = 2**62
-"""Sorts what is unknown behind everything that is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,155 +68,6 @@ class NewModelRow:
     source: ModelSource
 
 
-@dataclass(frozen=True, slots=True)
-class ModelQuery:
-    """What a list of models is narrowed to; None: not by this. An empty list matches nothing."""
-
-    words: tuple[str, ...] = ()
-    provider_ids: tuple[int, ...] | None = None
-    capabilities: tuple[ModelCapability, ...] | None = None
-    enabled: bool | None = None
-    include_deprecated: bool = False
-    min_context_window: int | None = None
-    max_input_per_million: int | None = None
-    sort: ModelSort = ModelSort.NAME
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OverrideRow:
-    """An operator's price from an instant on; all None: from then on no override."""
-
-    model_id: int
-    effective_from: datetime
-    input_per_million: int | None
-    output_per_million: int | None
-    cache_read_per_million: int | None
-    cache_write_per_million: int | None
-
-
-def _order(sort: ModelSort) -> tuple[ColumnElement[Any], ...]:
-    """The columns of a sort; its key's types are int, str, str, int, or without the first."""
-    by_name = (models.c.name_folded, models.c.wire_name, models.c.id)
-    match sort:
-        case ModelSort.NAME:
-            return by_name
-        case ModelSort.CONTEXT_WINDOW_DESC:
-            return (-func.coalesce(models.c.context_window, -1), *by_name)
-        case ModelSort.INPUT_PRICE_ASC:
-            return (func.coalesce(models.c.input_per_million, _UNKNOWN), *by_name)
-        case ModelSort.OUTPUT_PRICE_ASC:
-            return (func.coalesce(models.c.output_per_million, _UNKNOWN), *by_name)
-
-
-def _key(row: ModelRow, sort: ModelSort) -> tuple[str | int, ...]:
-    by_name = (row.name.casefold(), row.wire_name, row.id)
-    match sort:
-        case ModelSort.NAME:
-            return by_name
-        case ModelSort.CONTEXT_WINDOW_DESC:
-            return (1 if row.context_window is None else -row.context_window, *by_name)
-        case ModelSort.INPUT_PRICE_ASC:
-            price = row.pricing.input_per_million if row.pricing else None
-        case ModelSort.OUTPUT_PRICE_ASC:
-            price = row.pricing.output_per_million if row.pricing else None
-    return (_UNKNOWN if price is None else price, *by_name)
-
-
-def _key_types(sort: ModelSort) -> tuple[type, ...]:
-    return (str, str, int) if sort is ModelSort.NAME else (int, str, str, int)
-
-
-def _matching(query: ModelQuery) -> ColumnElement[bool]:
-    conditions: list[ColumnElement[bool]] = [models.c.deleted_at.is_(None)]
-    if not query.include_deprecated:
-        conditions.append(models.c.deprecated == False)  # noqa: E712  # SQL, not Python
-    conditions += [
-        or_(
-            models.c.search_text.contains(word, autoescape=True),
-            models.c.provider_id.in_(
-                select(providers.c.id).where(
-                    or_(
-                        providers.c.slug.contains(word, autoescape=True),
-                        providers.c.name_folded.contains(word, autoescape=True),
-                    )
-                )
-            ),
-        )
-        for word in query.words
-    ]
-    if query.provider_ids is not None:
-        conditions.append(models.c.provider_id.in_(query.provider_ids))
-    if query.capabilities is not None:
-        if not query.capabilities:
-            conditions.append(false())
-        wanted = to_bits(query.capabilities)
-        conditions.append(models.c.capability_bits.bitwise_and(wanted) == wanted)
-    if query.enabled is not None:
-        conditions.append(models.c.enabled == query.enabled)
-    if query.min_context_window is not None:
-        conditions.append(models.c.context_window >= query.min_context_window)
-    if query.max_input_per_million is not None:
-        # No price is that high, and a larger number than this is none to the databases.
-        dearest = min(query.max_input_per_million, _UNKNOWN)
-        conditions.append(models.c.input_per_million <= dearest)
-    return and_(*conditions)
-
-
-async def page_models(
-    connection: AsyncConnection, page: PageRequest, query: ModelQuery
-) -> Slice[ModelRow]:
-    """A page of the models that match."""
-    order = _order(query.sort)
-    statement = select(models).where(_matching(query)).order_by(*order).limit(page.first + 1)
-    if page.after is not None:
-        key = decode_cursor(query.sort, page.after, _key_types(query.sort))
-        statement = statement.where(after_key(order, key))
-    found = [_model(row) for row in await connection.execute(statement)]
-    total = None
-    if page.with_total:
-        total = await connection.scalar(
-            select(func.count()).select_from(models).where(_matching(query))
-        )
-    return slice_of(page, found, lambda row: _key(row, query.sort), query.sort, total)
-
-
-async def page_models_of_providers(
-    connection: AsyncConnection, provider_ids: Sequence[int], page: PageRequest, query: ModelQuery
-) -> Mapping[int, Slice[ModelRow]]:
-    """The same page for each of several providers, in one statement, or two with totals."""
-    order = _order(query.sort)
-    condition = and_(_matching(query), models.c.provider_id.in_(provider_ids))
-    after = (
-        after_key(order, decode_cursor(query.sort, page.after, _key_types(query.sort)))
-        if page.after is not None
-        else literal(value=True)
-    )
-    place = func.row_number().over(partition_by=models.c.provider_id, order_by=order)
-    ranked = select(models, place.label("place")).where(condition, after).subquery()
-    statement = select(ranked).where(ranked.c.place <= page.first + 1).order_by(ranked.c.place)
-    found: dict[int, list[ModelRow]] = {one: [] for one in provider_ids}
-    for row in await connection.execute(statement):
-        found[row.provider_id].append(_model(row))
-    totals: dict[int, int] = {}
-    if page.with_total:
-        counted = await connection.execute(
-            select(models.c.provider_id, func.count())
-            .where(condition)
-            .group_by(models.c.provider_id)
-        )
-        totals = {row[0]: row[1] for row in counted}
-    return {
-        one: slice_of(
-            page,
-            rows,
-            lambda row: _key(row, query.sort),
-            query.sort,
-            totals.get(one, 0) if page.with_total else None,
-        )
-        for one, rows in found.items()
-    }
-
-
 async def load_models(
     connection: AsyncConnection, ids: Sequence[int], *, for_share: bool = False
 ) -> Mapping[int, ModelRow]:
@@ -242,7 +78,7 @@ async def load_models(
     statement = select(models).where(models.c.id.in_(ids), models.c.deleted_at.is_(None))
     if for_share:
         statement = statement.order_by(models.c.id).with_for_update(read=True)
-    return {row.id: _model(row) for row in await connection.execute(statement)}
+    return {row.id: read_model(row) for row in await connection.execute(statement)}
 
 
 async def find_model_by_name(
@@ -261,7 +97,8 @@ async def load_models_by_name(
         tuple_(models.c.provider_id, models.c.wire_name).in_(names), models.c.deleted_at.is_(None)
     )
     return {
-        (row.provider_id, row.wire_name): _model(row) for row in await connection.execute(statement)
+        (row.provider_id, row.wire_name): read_model(row)
+        for row in await connection.execute(statement)
     }
 
 
@@ -272,7 +109,7 @@ async def models_of_provider(
     statement = select(models).where(
         models.c.provider_id == provider_id, models.c.deleted_at.is_(None)
     )
-    return {row.wire_name: _model(row) for row in await connection.execute(statement)}
+    return {row.wire_name: read_model(row) for row in await connection.execute(statement)}
 
 
 async def lock_model(connection: AsyncConnection, model_id: int) -> ModelRow | None:
@@ -363,44 +200,6 @@ async def chain_ids_using_model(connection: AsyncConnection, model_id: int) -> S
     return list(await connection.scalars(statement))
 
 
-async def insert_override(connection: AsyncConnection, override: OverrideRow) -> None:
-    """A price from an instant on."""
-    await connection.execute(
-        insert(price_overrides).values(
-            model_id=override.model_id,
-            effective_from=override.effective_from,
-            input_per_million=override.input_per_million,
-            output_per_million=override.output_per_million,
-            cache_read_per_million=override.cache_read_per_million,
-            cache_write_per_million=override.cache_write_per_million,
-        )
-    )
-
-
-async def load_overrides(
-    connection: AsyncConnection, model_ids: Sequence[int]
-) -> Mapping[int, Sequence[OverrideRow]]:
-    """Every override of these models, oldest first, by model id."""
-    statement = (
-        select(price_overrides)
-        .where(price_overrides.c.model_id.in_(model_ids))
-        .order_by(price_overrides.c.effective_from, price_overrides.c.id)
-    )
-    found: dict[int, list[OverrideRow]] = {}
-    for row in await connection.execute(statement):
-        found.setdefault(row.model_id, []).append(
-            OverrideRow(
-                model_id=row.model_id,
-                effective_from=row.effective_from,
-                input_per_million=row.input_per_million,
-                output_per_million=row.output_per_million,
-                cache_read_per_million=row.cache_read_per_million,
-                cache_write_per_million=row.cache_write_per_million,
-            )
-        )
-    return found
-
-
 def to_bits(capabilities: Iterable[ModelCapability]) -> int:
     """Capabilities as they are stored."""
     return sum({_BIT[capability] for capability in capabilities})
@@ -440,7 +239,8 @@ def _columns(row: NewModelRow) -> dict[str, Any]:
     }
 
 
-def _model(row: Row[Any]) -> ModelRow:
+def read_model(row: Row[Any]) -> ModelRow:
+    """The row of a SELECT of every column of the table."""
     bits = row.capability_bits
     pricing = None
     if row.price_source is not None:

@@ -1,5 +1,9 @@
-"""Signed-in browsers, and the codes that sign them in. Only hashes are stored."""
+"""Browser sessions and the one-use codes that begin them. Only hashes are stored.
 
+Whatever has expired is swept away by the next write, so neither table grows.
+"""
+
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import delete, insert, select
@@ -8,10 +12,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.tables import browser_sessions, sign_in_codes
 
 
-async def insert_code(
-    connection: AsyncConnection, code_hash: bytes, *, expires_at: datetime, now: datetime
+@dataclass(frozen=True, slots=True)
+class BrowserSessionRow:
+    """A browser that is signed in until `expires_at`."""
+
+    id: int
+    created_at: datetime
+    expires_at: datetime
+
+
+async def add_code(
+    connection: AsyncConnection, code_hash: bytes, *, now: datetime, expires_at: datetime
 ) -> None:
-    """Store a code that works once; those that expired go."""
+    """Store a code that may be taken once, until it expires."""
     await connection.execute(delete(sign_in_codes).where(sign_in_codes.c.expires_at <= now))
     await connection.execute(
         insert(sign_in_codes).values(code_hash=code_hash, expires_at=expires_at)
@@ -19,20 +32,19 @@ async def insert_code(
 
 
 async def take_code(connection: AsyncConnection, code_hash: bytes, *, now: datetime) -> bool:
-    """Use a code up. False where there is none such, or it expired."""
-    taken = await connection.execute(
+    """Use a code up. False where it was never given out, was used, or has expired."""
+    taken = await connection.scalar(
         delete(sign_in_codes)
-        .where(sign_in_codes.c.code_hash == code_hash)
-        .returning(sign_in_codes.c.expires_at)
+        .where(sign_in_codes.c.code_hash == code_hash, sign_in_codes.c.expires_at > now)
+        .returning(sign_in_codes.c.code_hash)
     )
-    expires_at = taken.scalar_one_or_none()
-    return expires_at is not None and expires_at > now
+    return taken is not None
 
 
-async def insert_session(
-    connection: AsyncConnection, token_hash: bytes, *, expires_at: datetime, now: datetime
+async def add_session(
+    connection: AsyncConnection, token_hash: bytes, *, now: datetime, expires_at: datetime
 ) -> None:
-    """Store a session; those that expired go."""
+    """Begin a browser session."""
     await connection.execute(delete(browser_sessions).where(browser_sessions.c.expires_at <= now))
     await connection.execute(
         insert(browser_sessions).values(
@@ -41,16 +53,22 @@ async def insert_session(
     )
 
 
-async def has_session(connection: AsyncConnection, token_hash: bytes, *, now: datetime) -> bool:
-    """Whether this session stands."""
-    expires_at = await connection.scalar(
-        select(browser_sessions.c.expires_at).where(browser_sessions.c.token_hash == token_hash)
+async def find_session(
+    connection: AsyncConnection, token_hash: bytes, *, now: datetime
+) -> BrowserSessionRow | None:
+    """The session of this token, unless it has expired or was ended."""
+    table = browser_sessions
+    found = await connection.execute(
+        select(table.c.id, table.c.created_at, table.c.expires_at).where(
+            table.c.token_hash == token_hash, table.c.expires_at > now
+        )
     )
-    return expires_at is not None and expires_at > now
+    row = found.one_or_none()
+    return None if row is None else BrowserSessionRow(row.id, row.created_at, row.expires_at)
 
 
-async def delete_session(connection: AsyncConnection, token_hash: bytes) -> None:
-    """End a session."""
+async def end_session(connection: AsyncConnection, token_hash: bytes) -> None:
+    """End the session of this token; nothing happens where there is none."""
     await connection.execute(
         delete(browser_sessions).where(browser_sessions.c.token_hash == token_hash)
     )

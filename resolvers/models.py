@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from db import models as store
-from db.models import ModelQuery, ModelRow
+from db.model_pages import ModelQuery, page_models, page_models_of_providers
+from db.models import ModelRow
 from db.paging import PageRequest, Slice
 from db.providers import ConnectionTestRow, ProviderRow
 from db.vocabulary import ChangeKind
@@ -43,7 +44,7 @@ async def list_models(
 ) -> Slice[ModelRow]:
     """A page of the models that match."""
     async with context.services.database.read() as connection:
-        return await store.page_models(connection, page, query)
+        return await page_models(connection, page, query)
 
 
 async def models_of_provider(
@@ -128,4 +129,4 @@ async def _load_pages(
 ) -> Mapping[int, Slice[ModelRow]]:
     page, query = arguments
     async with services.database.read() as connection:
-        return await store.page_models_of_providers(connection, provider_ids, page, query)
+        return await page_models_of_providers(connection, provider_ids, page, query)

@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
-from strawberry import UNSET, Maybe
+from strawberry import UNSET
 
-from db.models import ModelQuery, ModelRow
+from db.models import ModelRow
 from db.paging import Slice
 from db.providers import ProviderRow
 from db.vocabulary import ChangeKind, ModelCapability, ModelSort, ModelSource, PriceSource
@@ -16,7 +16,6 @@ from resolvers.models import ModelChangeRow, SyncOutcome
 from resolvers.outcome import Outcome
 from schema.connections import Connection, page_request
 from schema.fields import (
-    EXPECTED_VERSION,
     After,
     First,
     Info,
@@ -28,23 +27,26 @@ from schema.fields import (
     resolved,
     watching,
 )
-from schema.node import Node, decode_filter_ids, decode_id, encode_id, node_type
+from schema.model_filter import ModelFilterArgument, ModelSortArgument, model_query
+from schema.model_inputs import (
+    CreateModelInput,
+    DeleteModelInput,
+    SyncModelsInput,
+    UpdateModelInput,
+    override_of,
+)
+from schema.node import Node, decode_id, encode_id, node_type
 from schema.payloads import USER_ERRORS, UserError
 from schema.scalars import Dollars
 from schema.usage_totals import UsageTotals, usage_field
-from trunkline.catalog.changes import ModelUpdate, NewModel, PriceOverride
+from trunkline.catalog.changes import ModelUpdate, NewModel
 from trunkline.changes import UNSET as LEFT_OUT
-from trunkline.changes import unstorable_character
-from trunkline.errors import BadRequest
 
 if TYPE_CHECKING:
     from schema.chains import FailoverChain
     from schema.providers import ConnectionTest, Provider
 
 LazyProvider = Annotated["Provider", strawberry.lazy("schema.providers")]
-MOST_SEARCH_WORDS = 10
-LONGEST_SEARCH = 200
-MOST_FILTER_IDS = 1_000
 
 
 @strawberry.type(
@@ -95,72 +97,12 @@ class Model(Node):
     updated_at: datetime = plain("When it last changed.")
 
 
-@strawberry.input(description="Without a filter: all that are not deprecated.")
-class ModelFilter:
-    """Becomes a `ModelQuery`."""
-
-    search: str | None = strawberry.field(
-        default=UNSET,
-        description="Every word, case-insensitively, in wire name, name or provider.",
-    )
-    provider_ids: list[strawberry.ID] | None = strawberry.field(
-        default=UNSET, description="Of any of these; an empty list matches none."
-    )
-    capabilities: list[ModelCapability] | None = strawberry.field(
-        default=UNSET, description="All of these; an empty list matches none."
-    )
-    enabled: bool | None = strawberry.field(default=UNSET, description="Switched on, or off.")
-    include_deprecated: bool = strawberry.field(
-        default=False, description="Whether those that are deprecated are in the list too."
-    )
-    min_context_window: int | None = strawberry.field(
-        default=UNSET, description="At least this many tokens; unknown ones don't match."
-    )
-    max_input_per_million: Dollars | None = strawberry.field(
-        default=UNSET, description="At most these dollars for input; unknown ones don't match."
-    )
-
-
-def model_query(filter: ModelFilter | None, sort: ModelSort) -> ModelQuery:
-    """The filter for the work. Raises `BadRequest`."""
-    if filter is None or filter is UNSET:
-        return ModelQuery(sort=sort)
-    search = or_none(filter.search) or ""
-    words = tuple(search.casefold().split())
-    if len(search) > LONGEST_SEARCH or len(words) > MOST_SEARCH_WORDS:
-        raise BadRequest(
-            f"search takes at most {MOST_SEARCH_WORDS} words, {LONGEST_SEARCH} characters together"
-        )
-    if unstorable := unstorable_character(search):
-        raise BadRequest(f"search holds {unstorable}, which is in no name: remove it")
-    provider_ids = or_none(filter.provider_ids)
-    if provider_ids is not None and len(provider_ids) > MOST_FILTER_IDS:
-        raise BadRequest(f"filter.providerIds takes at most {MOST_FILTER_IDS} ids")
-    capabilities = or_none(filter.capabilities)
-    return ModelQuery(
-        words=words,
-        provider_ids=None
-        if provider_ids is None
-        else tuple(decode_filter_ids(provider_ids, "Provider", "filter.providerIds")),
-        capabilities=None if capabilities is None else tuple(capabilities),
-        enabled=or_none(filter.enabled),
-        include_deprecated=filter.include_deprecated,
-        min_context_window=or_none(filter.min_context_window),
-        max_input_per_million=or_none(filter.max_input_per_million),
-        sort=sort,
-    )
-
-
-Filter = Annotated[ModelFilter | None, described("Which models.")]
-Sort = Annotated[ModelSort, described("In which order.")]
-
-
 async def _models(
     info: Info,
     first: First = 50,
     after: After = UNSET,
-    filter: Filter = UNSET,
-    sort: Sort = ModelSort.NAME,
+    filter: ModelFilterArgument = UNSET,
+    sort: ModelSortArgument = ModelSort.NAME,
 ) -> Slice[ModelRow]:
     page = page_request(info, first, after, default=50)
     return await models.list_models(info.context, page, model_query(filter, sort))
@@ -171,8 +113,8 @@ async def _models_of_provider(
     root: strawberry.Parent[ProviderRow],
     first: First = 50,
     after: After = UNSET,
-    filter: Filter = UNSET,
-    sort: Sort = ModelSort.NAME,
+    filter: ModelFilterArgument = UNSET,
+    sort: ModelSortArgument = ModelSort.NAME,
 ) -> Slice[ModelRow]:
     page = page_request(info, first, after, default=50)
     query = model_query(filter, sort)
@@ -184,76 +126,6 @@ MODELS_OF_PROVIDER: Any = resolved(
     "Its models; without a filter those that are not deprecated.",
     graphql_type=Connection[Model],
 )
-
-
-@strawberry.input(description="US dollars per million tokens, in place of the catalog's price.")
-class PriceOverrideInput:
-    """Becomes a `PriceOverride`."""
-
-    input_per_million: Dollars = strawberry.field(description="For input.")
-    output_per_million: Dollars = strawberry.field(description="For output.")
-    cache_read_per_million: Dollars | None = strawberry.field(
-        default=UNSET, description="For input read from the cache. Default: as other input."
-    )
-    cache_write_per_million: Dollars | None = strawberry.field(
-        default=UNSET, description="For input written to the cache. Default: as other input."
-    )
-
-
-@strawberry.input(description="A model that no list has.")
-class CreateModelInput:
-    """Becomes a `NewModel`."""
-
-    provider_id: strawberry.ID = strawberry.field(description="Whose model it is.")
-    wire_name: str = strawberry.field(
-        description="What goes over the wire; unique at its provider."
-    )
-    name: str | None = strawberry.field(
-        default=UNSET, description="For people. Default: the wire name."
-    )
-    description: str | None = strawberry.field(default=UNSET, description="What it is made for.")
-    context_window: int | None = strawberry.field(
-        default=UNSET, description="Most tokens of input and output together."
-    )
-    max_output_tokens: int | None = strawberry.field(
-        default=UNSET, description="Most tokens of output."
-    )
-    capabilities: list[ModelCapability] | None = strawberry.field(
-        default=UNSET, description="What it can do. Left out: nobody knows."
-    )
-    price_override: PriceOverrideInput | None = strawberry.field(
-        default=UNSET, description="What it costs, from now on."
-    )
-
-
-@strawberry.input(
-    description="`priceOverride: null` ends the override. An override counts from when it was set."
-)
-class UpdateModelInput:
-    """Becomes a `ModelUpdate`."""
-
-    id: strawberry.ID = strawberry.field(description="Which model.")
-    expected_version: int | None = strawberry.field(default=UNSET, description=EXPECTED_VERSION)
-    name: Maybe[str | None] = strawberry.field(description="For people, 1 to 200 characters.")
-    enabled: Maybe[bool | None] = strawberry.field(description="Whether it may be used.")
-    price_override: Maybe[PriceOverrideInput | None] = strawberry.field(
-        description="What it costs, from now on; null ends the override."
-    )
-
-
-@strawberry.input(description="Which model to delete.")
-class DeleteModelInput:
-    """Id and version."""
-
-    id: strawberry.ID = strawberry.field(description="Which model.")
-    expected_version: int | None = strawberry.field(default=UNSET, description=EXPECTED_VERSION)
-
-
-@strawberry.input(description="Whose models to bring in line with its list.")
-class SyncModelsInput:
-    """A provider."""
-
-    provider_id: strawberry.ID = strawberry.field(description="Which provider.")
 
 
 @strawberry.type(description="What `createModel` did.")
@@ -318,15 +190,6 @@ class ModelChange:
     model: Model | None = plain("As it stands now; null in READY and once deleted.")
 
 
-def _override(input: PriceOverrideInput) -> PriceOverride:
-    return PriceOverride(
-        input_per_million=input.input_per_million,
-        output_per_million=input.output_per_million,
-        cache_read_per_million=or_none(input.cache_read_per_million),
-        cache_write_per_million=or_none(input.cache_write_per_million),
-    )
-
-
 async def _create(
     info: Info, input: Annotated[CreateModelInput, described("The model.")]
 ) -> Outcome[ModelRow]:
@@ -339,7 +202,7 @@ async def _create(
         context_window=or_none(input.context_window),
         max_output_tokens=or_none(input.max_output_tokens),
         capabilities=or_none(input.capabilities),
-        price_override=None if override is None else _override(override),
+        price_override=None if override is None else override_of(override),
     )
     return await models.create_model(info.context, new)
 
@@ -355,7 +218,7 @@ async def _update(
         enabled=given(input.enabled),
         price_override=override
         if override is None or override is LEFT_OUT
-        else _override(override),
+        else override_of(override),
     )
     return await models.update_model(info.context, change)
 

@@ -1,52 +1,74 @@
-"""JSON answers: one shape for every failure, over every route."""
+"""What the front door says when it answers for itself: JSON, the right status, what to do.
 
-from collections.abc import Mapping
+An error looks like a GraphQL response that has no data, so that one client code path reads both.
+"""
+
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 from starlette.responses import Response
 
-from resolvers.context import Unauthenticated
-
 JSON = "application/json"
-GRAPHQL_JSON = "application/graphql-response+json"
+GRAPHQL_RESPONSE = "application/graphql-response+json"
+EVENT_STREAM = "text/event-stream"
+
+_CODES = {401: "UNAUTHENTICATED", 403: "FORBIDDEN", 429: "RATE_LIMITED"}
+
+
+class Rejected(Exception):
+    """A request that gets this status and message instead of what it asked for."""
+
+    def __init__(
+        self, status: int, message: str, *, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.headers = dict(headers or {})
+
+
+def unauthenticated(message: str) -> Rejected:
+    """The rejection of somebody who isn't signed in."""
+    return Rejected(401, message, headers={"WWW-Authenticate": 'Bearer realm="trunkline"'})
 
 
 def json_answer(
-    content: Any,
+    content: object,
     status: int = 200,
     *,
-    media_type: str = JSON,
     headers: Mapping[str, str] | None = None,
+    media_type: str = JSON,
 ) -> Response:
-    """`content` as JSON."""
+    """`content` as UTF-8 JSON."""
     return Response(
         orjson.dumps(content),
         status,
-        headers=headers,
-        media_type=f"{media_type}; charset=utf-8",
+        {"Content-Type": f"{media_type}; charset=utf-8", **(headers or {})},
     )
 
 
-def failure(
-    status: int,
-    message: str,
-    code: str = "BAD_USER_INPUT",
-    *,
-    media_type: str = JSON,
-    headers: Mapping[str, str] | None = None,
-) -> Response:
-    """A failure in GraphQL's own shape: `{"errors": [{"message", "extensions": {"code"}}]}`."""
-    content = {"errors": [{"message": message, "extensions": {"code": code}}]}
-    return json_answer(content, status, media_type=media_type, headers=headers)
-
-
-def unauthenticated(media_type: str = JSON) -> Response:
-    """The answer to somebody who is not signed in."""
-    return failure(
-        401,
-        str(Unauthenticated()),
-        "UNAUTHENTICATED",
+def error_answer(rejected: Rejected, request_id: str, *, media_type: str = JSON) -> Response:
+    """A rejection as a response, in the shape of a GraphQL error."""
+    return json_answer(
+        {"errors": [error_entry(rejected.message, code_of(rejected.status), request_id)]},
+        rejected.status,
+        headers=rejected.headers,
         media_type=media_type,
-        headers={"www-authenticate": 'Bearer realm="trunkline"'},
     )
+
+
+def error_entry(
+    message: str, code: str, request_id: str, *, locations: Sequence[Any] | None = None
+) -> dict[str, Any]:
+    """One entry of `errors`, with its code and the id under which to find it in the log."""
+    entry: dict[str, Any] = {"message": message}
+    if locations:
+        entry["locations"] = locations
+    entry["extensions"] = {"code": code, "requestId": request_id}
+    return entry
+
+
+def code_of(status: int) -> str:
+    """The `extensions.code` that goes with an HTTP status."""
+    return _CODES.get(status, "INTERNAL" if status >= 500 else "BAD_USER_INPUT")

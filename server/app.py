@@ -1,95 +1,144 @@
-"""The ASGI app: its routes, its start and its end."""
+"""The ASGI application: every route, and what stands around all of them.
+
+`FrontDoor` says what the routes need. Nothing here opens or closes anything: `wiring.py` does.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+from strawberry import Schema
 
-from schema.export import exported_schema
-from server.answers import failure, unauthenticated
-from server.gate import Gate
-from server.graphql_http import graphql_http
-from server.graphql_ws import graphql_socket
-from server.health import healthz, readyz
-from server.pages import asset, graphiql, root
-from server.session import session
-from server.settings import Settings
-from server.state import ServerState, state_of
-from server.visitors import visitor
-from server.wiring import running_services
+from server.answers import Rejected, error_answer, json_answer
+from server.execution import Executions, MakeContext
+from server.graphql_http import GraphQLOverHTTP
+from server.graphql_socket import INIT_SECONDS, MOST_SOCKETS, GraphQLOverSocket
+from server.origins import LOOPBACK_NAMES, Perimeter
+from server.page_routes import PageRoutes, built_page
+from server.requests import RequestLog, request_id_of
+from server.sdl import sorted_sdl
+from server.session_routes import SessionRoutes
+from server.sign_in import Gate
 
-log = structlog.get_logger(__name__)
+log = structlog.get_logger("trunkline.request")
+
+_MESSAGES = {404: "there is nothing at this path", 405: "this method is not allowed here"}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrontDoor:
+    """What the application is made of.
 
-def create_app(
-    settings: Settings,
-    *,
-    stopping: asyncio.Event | None = None,
-    on_start: Callable[[ServerState], AsyncIterator[None]] | None = None,
-) -> Starlette:
-    """The app for these settings. `stopping` is set when streams are to end.
-
-    `on_start` runs beside the app: an async context manager's generator, entered after the
-    services are up.
+    `check_ready` raises where the database can't be reached. `closing` is set by whoever stops the
+    server: event streams end then.
     """
 
-    @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with running_services(settings) as (services, sign_in):
-            state = ServerState(services, sign_in, stopping or asyncio.Event())
-            app.state.server = state
-            if on_start is None:
-                yield
-            else:
-                async with asynccontextmanager(on_start)(state):
-                    yield
+    schema: Schema
+    make_context: MakeContext
+    gate: Gate
+    check_ready: Callable[[], Awaitable[None]]
+    allowed_hosts: tuple[str, ...] = LOOPBACK_NAMES
+    allowed_origins: tuple[str, ...] = ()
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
+    page: Path = field(default_factory=built_page)
+    most_sockets: int = MOST_SOCKETS
+    init_seconds: float = INIT_SECONDS
 
-    return Starlette(
+
+def build_app(door: FrontDoor) -> Starlette:
+    """The application."""
+    executions = Executions(door.schema, door.make_context)
+    page = PageRoutes(door.page)
+    socket = GraphQLOverSocket(
+        executions, door.gate, most_sockets=door.most_sockets, init_seconds=door.init_seconds
+    )
+    app = Starlette(
         routes=[
-            Route("/", root),
-            Route("/graphql", graphql_http, methods=["GET", "POST", "PUT", "DELETE", "PATCH"]),
-            WebSocketRoute("/graphql", graphql_socket),
-            Route("/graphiql", graphiql),
-            Route("/graphiql/assets/{path:path}", asset),
-            Route("/session", session, methods=["POST", "DELETE"]),
-            Route("/schema.graphql", schema_text),
-            Route("/healthz", healthz),
-            Route("/readyz", readyz),
+            WebSocketRoute("/graphql", socket.serve),
+            WebSocketRoute("/{path:path}", _no_socket_here),
+            Route("/graphql", GraphQLOverHTTP(executions, door.gate, door.closing)),
+            Route("/graphiql", page.index, methods=["GET"]),
+            Route("/graphiql/", page.index, methods=["GET"]),
+            Route("/graphiql/{name:path}", page.asset, methods=["GET"]),
+            Route("/schema.graphql", _schema_route(door), methods=["GET"]),
+            Route("/session", SessionRoutes(door.gate).serve, methods=["POST", "DELETE"]),
+            Route("/healthz", _alive, methods=["GET"]),
+            Route("/readyz", _readiness_route(door), methods=["GET"]),
+            Route("/", _to_graphiql, methods=["GET"]),
         ],
         middleware=[
-            Middleware(Gate, hosts=settings.hosts, origins=settings.allowed_origins),
+            Middleware(RequestLog, closing=door.closing),
+            Middleware(
+                Perimeter,
+                allowed_hosts=door.allowed_hosts,
+                allowed_origins=door.allowed_origins,
+            ),
+            Middleware(
+                CORSMiddleware,
+                allow_origins=door.allowed_origins,
+                allow_methods=["GET", "POST"],
+                allow_headers=["Authorization", "Content-Type"],
+                expose_headers=["X-Request-Id"],
+            ),
         ],
-        exception_handlers={HTTPException: _http_failure},
-        lifespan=lifespan,
+        exception_handlers={HTTPException: _as_json, Rejected: _rejected},
     )
+    app.router.redirect_slashes = False
+    return app
 
 
-async def schema_text(request: Request) -> Response:
-    """`/schema.graphql`: the schema in SDL, for tools."""
-    if await visitor(request, state_of(request.app).sign_in) is None:
-        return unauthenticated()
-    return PlainTextResponse(exported_schema(), media_type="text/plain; charset=utf-8")
+def _schema_route(door: FrontDoor) -> Callable[[Request], Awaitable[Response]]:
+    async def schema_document(request: Request) -> Response:
+        await door.gate.admit(request)
+        return PlainTextResponse(sorted_sdl(door.schema), headers={"Cache-Control": "no-cache"})
+
+    return schema_document
 
 
-async def _http_failure(request: Request, error: Exception) -> Response:
-    """404 and 405 in the shape of every other failure."""
-    if not isinstance(error, HTTPException):
-        raise error
-    known = {
-        404: "there is nothing at this path: the API is at /graphql, GraphiQL at /graphiql",
-        405: "this path takes other methods",
-    }
-    return failure(
-        error.status_code,
-        known.get(error.status_code, error.detail),
-        "NOT_FOUND" if error.status_code == 404 else "BAD_USER_INPUT",
-        headers=error.headers,
-    )
+def _readiness_route(door: FrontDoor) -> Callable[[Request], Awaitable[Response]]:
+    async def ready(request: Request) -> Response:
+        try:
+            await door.check_ready()
+        except Exception:
+            log.exception("not ready", request_id=request_id_of(request.scope))
+            return json_answer(
+                {"status": "unavailable", "reason": "the database can't be reached"}, 503
+            )
+        return json_answer({"status": "ready"})
+
+    return ready
+
+
+async def _alive(_request: Request) -> Response:
+    return json_answer({"status": "alive"})
+
+
+async def _to_graphiql(_request: Request) -> Response:
+    return RedirectResponse("/graphiql", 307)
+
+
+async def _no_socket_here(socket: WebSocket) -> None:
+    rejected = Rejected(404, "there is no websocket at this path: use /graphql")
+    await socket.send_denial_response(error_answer(rejected, request_id_of(socket.scope)))
+
+
+async def _as_json(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101  # what it is registered for
+    message = _MESSAGES.get(error.status_code, error.detail)
+    rejected = Rejected(error.status_code, message, headers=error.headers)
+    return error_answer(rejected, request_id_of(request.scope))
+
+
+async def _rejected(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Rejected)  # noqa: S101  # what it is registered for
+    return error_answer(error, request_id_of(request.scope))

@@ -1,4 +1,7 @@
-"""The command line. What each command needs is imported when it runs, so that help is quick."""
+"""The command line. Each command imports what it needs when it runs, so that help comes at once.
+
+Whatever an operator can put right is one line on stderr and exit 2.
+"""
 
 import sys
 from pathlib import Path
@@ -7,36 +10,58 @@ from typing import Annotated
 import typer
 
 import trunkline
+from server.failures import CannotStart
 
 app = typer.Typer(
     name="trunkline",
-    help="The control plane for a team's model providers.",
-    no_args_is_help=True,
+    help="The control plane for a team's model providers: one GraphQL API.",
     add_completion=False,
+    rich_markup_mode=None,
+    # Locals in a traceback would show keys.
     pretty_exceptions_enable=False,
 )
 
-Host = Annotated[str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]")]
-Port = Annotated[int | None, typer.Option(help="Port to listen on. [default: 8787]")]
+Host = Annotated[str | None, typer.Option(help="Address to listen on [TRUNKLINE_HOST].")]
+Port = Annotated[int | None, typer.Option(help="Port to listen on [TRUNKLINE_PORT].")]
 DatabaseUrl = Annotated[
     str | None,
-    typer.Option(help="sqlite+aiosqlite:///… or postgresql+asyncpg://…"),
+    typer.Option(help="sqlite+aiosqlite:///… or postgresql+asyncpg://… [TRUNKLINE_DATABASE_URL]."),
 ]
 DataDir = Annotated[
-    Path | None,
-    typer.Option(help="Where database, token and key are kept. [default: .trunkline]"),
+    Path | None, typer.Option(help="Where database and keys are kept [TRUNKLINE_DATA_DIR].")
 ]
+
+
+def main() -> None:
+    """The program."""
+    try:
+        result = app(standalone_mode=False)
+    except CannotStart as error:
+        _end(str(error), 2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except typer.Abort:
+        _end("aborted", 1)
+    except Exception as error:
+        # A wrong flag or command: typer's own errors know how to say it in a line.
+        if not hasattr(error, "format_message"):
+            raise
+        _end(f"{error.format_message()} (see trunkline --help)", 2)
+    sys.exit(result if isinstance(result, int) else 0)
 
 
 @app.callback(invoke_without_command=True)
-def _program(
+def options(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True)
+    ] = False,
 ) -> None:
+    """Configure providers, watch usage: one GraphQL API for a team's model providers."""
     if version:
-        typer.echo(trunkline.__version__)
-        raise typer.Exit
-    if context.invoked_subcommand is None:
+        typer.echo(f"trunkline {trunkline.__version__}")
+    elif context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
 
@@ -47,12 +72,11 @@ def serve(
     database_url: DatabaseUrl = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Serve the API and GraphiQL; settings come from TRUNKLINE_* and these options."""
-    from server.running import serve as run
-    from server.settings import load_settings
+    """Serve the API and GraphiQL until Ctrl-C."""
+    from server.serving import run_server
+    from server.settings import read_settings
 
-    settings = load_settings(host=host, port=port, database_url=database_url, data_dir=data_dir)
-    run(settings, announce=_announce)
+    run_server(read_settings(host=host, port=port, database_url=database_url, data_dir=data_dir))
 
 
 @app.command()
@@ -61,10 +85,11 @@ def demo(
     port: Port = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Serve 30 days of made-up history and live traffic through a simulated provider."""
+    """Serve made-up history and live simulated traffic, without any key."""
     from server.demo import run_demo
+    from server.settings import read_settings
 
-    run_demo(host=host, port=port, data_dir=data_dir, announce=_announce)
+    run_demo(read_settings(host=host, port=port, data_dir=data_dir))
 
 
 @app.command()
@@ -74,60 +99,37 @@ def sign_in_link(
     database_url: DatabaseUrl = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Print a link that signs one browser in, within ten minutes; also while the server runs."""
-    import asyncio
+    """Print a link that signs a browser in, once and within ten minutes."""
+    from server.linking import new_sign_in_link
+    from server.settings import read_settings
 
-    from server.running import base_url
-    from server.settings import load_settings
-    from server.wiring import open_database
-    from trunkline.clock import system_clock
-    from trunkline.signin import new_sign_in_code
-
-    settings = load_settings(host=host, port=port, database_url=database_url, data_dir=data_dir)
-
-    async def make() -> str:
-        async with open_database(settings) as database:
-            return await new_sign_in_code(database, system_clock)
-
-    typer.echo(f"{base_url(settings)}/graphiql#code={asyncio.run(make())}")
+    typer.echo(
+        new_sign_in_link(
+            read_settings(host=host, port=port, database_url=database_url, data_dir=data_dir)
+        )
+    )
 
 
 @app.command()
 def export_schema(
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="A file. [default: standard output]")
+        Path | None, typer.Option(help="File to write; stdout where left out.")
     ] = None,
 ) -> None:
-    """Print the GraphQL schema in SDL, sorted."""
-    from schema.export import exported_schema
+    """Print the GraphQL schema, sorted."""
+    from schema.root import schema
+    from server.sdl import sorted_sdl
 
-    text = exported_schema()
+    text = sorted_sdl(schema)
     if output is None:
         typer.echo(text, nl=False)
-    else:
-        output.write_text(text)
-
-
-def _announce(link: str) -> None:
-    typer.echo(f"\n  Open this link to sign in; it works once, for ten minutes:\n\n  {link}\n")
-    sys.stdout.flush()
-
-
-def main() -> None:
-    """Run the command line. What the user can put right is one line on stderr and exit code 2."""
+        return
     try:
-        app()
+        output.write_text(text, "utf-8")
     except OSError as error:
-        typer.echo(f"trunkline: {error.strerror or error}: {error.filename or ''}".rstrip(": "), err=True)
-        sys.exit(2)
-    except Exception as error:
-        from server.settings import BadSettings
-
-        if not isinstance(error, BadSettings):
-            raise
-        typer.echo(f"trunkline: {error}", err=True)
-        sys.exit(2)
+        raise CannotStart(f"{output} can't be written: {error.strerror}") from error
 
 
-if __name__ == "__main__":
-    main()
+def _end(message: str, status: int) -> None:
+    sys.stderr.write(f"trunkline: {' '.join(message.split())}\n")
+    sys.exit(status)

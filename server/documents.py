@@ -1,99 +1,73 @@
-"""A GraphQL request as it comes, checked before the schema sees it: any bytes at all may come."""
+"""Which operation a document asks for, known before anything is executed.
 
-from collections.abc import Mapping
+The front door must know: a mutation may not come by GET, a subscription needs a stream, and the log
+names the operation. Strawberry would run the first operation of a document that holds several and
+names none; by the specification that is an error, and it is raised here.
+"""
+
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Literal
 
-import orjson
-from starlette.requests import Request
+from graphql import DocumentNode, GraphQLError, OperationDefinitionNode, parse
 
-LARGEST_BODY = 2**20
+OperationKind = Literal["query", "mutation", "subscription"]
 
+MOST_TOKENS = 20_000
+"""The schema's own bound, which is checked here first; a test holds the two together."""
 
-class BadDocument(Exception):
-    """A request that is none; `status` and the message say why."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
+_LONGEST_NAME = 100
+# Documents above this are parsed each time: the cache is for what clients send again and again.
+_LONGEST_CACHED = 32_768
+# Strawberry parses again, further down the stack: what just fits here must fit there too.
+_FRAMES_IN_RESERVE = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
-    """What is to be executed."""
+class Operation:
+    """One operation of a document. `name` is shortened for the log."""
 
-    query: str
-    variables: dict[str, Any] | None
-    operation_name: str | None
-
-
-async def read_post(request: Request) -> Document:
-    """The document in a body. Raises `BadDocument`."""
-    media_type, _, parameters = request.headers.get("content-type", "").partition(";")
-    if media_type.strip().lower() != "application/json":
-        raise BadDocument(415, "send the request as JSON, with `Content-Type: application/json`")
-    charset = parameters.lower().partition("charset=")[2].strip(' "')
-    if charset not in {"", "utf-8", "utf8"}:
-        raise BadDocument(415, "send the request in UTF-8")
-    return parse(await read_body(request))
+    kind: OperationKind
+    name: str | None
 
 
-async def read_body(request: Request) -> bytes:
-    """The body, up to its bound. Raises `BadDocument`."""
-    too_large = BadDocument(413, f"the body is larger than {LARGEST_BODY // 1024} KiB: split it")
-    length = request.headers.get("content-length", "")
-    if length.isascii() and length.isdigit() and int(length[:20]) > LARGEST_BODY:
-        raise too_large
-    parts = []
-    size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > LARGEST_BODY:
-            raise too_large
-        parts.append(part)
-    return b"".join(parts)
+def chosen_operation(query: str, operation_name: str | None) -> Operation:
+    """The operation to execute. Raises `GraphQLError` where it can't be parsed or determined."""
+    operations = _cached(query) if len(query) <= _LONGEST_CACHED else _operations(query)
+    if not operations:
+        raise GraphQLError("the document holds no operation: add a query, mutation or subscription")
+    if operation_name is None:
+        if len(operations) > 1:
+            raise GraphQLError(
+                "the document holds several operations: say by `operationName` which to execute"
+            )
+        return _shortened(*operations[0])
+    for kind, name in operations:
+        if name == operation_name:
+            return _shortened(kind, name)
+    raise GraphQLError("the document holds no operation of the name given by `operationName`")
 
 
-def read_get(request: Request) -> Document:
-    """The document in a URL's query. Raises `BadDocument`."""
-    parameters = request.query_params
-    fields: dict[str, Any] = dict(parameters)
-    for name in ("variables", "extensions"):
-        text = parameters.get(name)
-        if text is not None:
-            try:
-                fields[name] = orjson.loads(text) if text else None
-            except orjson.JSONDecodeError:
-                raise BadDocument(400, f"{name} is not valid JSON") from None
-    if not fields.get("operationName"):
-        fields.pop("operationName", None)
-    return checked(fields)
-
-
-def parse(body: bytes | str) -> Document:
-    """The document in JSON. Raises `BadDocument`."""
+def _operations(query: str) -> tuple[tuple[OperationKind, str | None], ...]:
     try:
-        return checked(orjson.loads(body))
-    except orjson.JSONDecodeError:
-        raise BadDocument(400, "the body is not valid JSON") from None
+        document = _parse(query, _FRAMES_IN_RESERVE)
+    except RecursionError as error:
+        raise GraphQLError("the document is nested too deeply") from error
+    return tuple(
+        (definition.operation.value, definition.name.value if definition.name else None)
+        for definition in document.definitions
+        if isinstance(definition, OperationDefinitionNode)
+    )
 
 
-def checked(fields: object) -> Document:
-    """The document of decoded JSON. Raises `BadDocument`."""
-    if isinstance(fields, list):
-        raise BadDocument(400, "batches are not supported: send one operation a request")
-    if not isinstance(fields, Mapping):
-        raise BadDocument(400, 'send a JSON object such as {"query": "{ __typename }"}')
-    query = fields.get("query")
-    if not isinstance(query, str) or not query.strip():
-        raise BadDocument(400, "query is missing: give the operation's text in it")
-    variables = fields.get("variables")
-    if variables is not None and not isinstance(variables, dict):
-        raise BadDocument(400, "variables must be an object, or null")
-    extensions = fields.get("extensions")
-    if extensions is not None and not isinstance(extensions, dict):
-        raise BadDocument(400, "extensions must be an object, or null")
-    operation_name = fields.get("operationName")
-    if operation_name is not None and not isinstance(operation_name, str):
-        raise BadDocument(400, "operationName must be a string, or null")
-    return Document(query, variables, operation_name)
+_cached = lru_cache(maxsize=256)(_operations)
+
+
+def _parse(query: str, frames: int) -> DocumentNode:
+    if frames:
+        return _parse(query, frames - 1)
+    return parse(query, max_tokens=MOST_TOKENS)
+
+
+def _shortened(kind: OperationKind, name: str | None) -> Operation:
+    return Operation(kind, name[:_LONGEST_NAME] if name else None)

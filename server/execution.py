@@ -1,95 +1,108 @@
-"""Running a document against the schema, for every transport alike."""
+"""Executing operations of the schema, the same for every transport.
 
-from collections.abc import AsyncIterator, Iterable
+Each operation gets a context of its own, so that nothing loaded for one is served to another.
+"""
+
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
+import orjson
 from graphql import GraphQLError
-from strawberry.exceptions import MissingQueryError
-from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
-from strawberry.types.execution import ExecutionResult, PreExecutionError
-from strawberry.types.graphql import OperationType
+from strawberry import Schema
+from strawberry.types import ExecutionResult
 
-from resolvers.context import OperationContext
-from schema.root import schema
-from server.documents import Document
-
-READS = frozenset({OperationType.QUERY})
-NOT_LIVE = frozenset({OperationType.QUERY, OperationType.MUTATION})
-
-TOO_DEEP = "the operation is nested too deeply"
+from resolvers.context import Viewer
+from server.answers import error_entry
+from server.operation_request import OperationRequest
 
 
-class WrongOperation(Exception):
-    """The operation may not be run this way; `kind` is the operation's."""
+class MakeContext(Protocol):
+    """Makes the context of one operation: who asks, and under which request id."""
 
-    def __init__(self, kind: OperationType) -> None:
-        super().__init__(f"a {kind.value} can't be run this way")
-        self.kind = kind
+    def __call__(self, viewer: Viewer, request_id: str, /) -> object:
+        """A new context."""
 
 
-async def execute(
-    document: Document, context: OperationContext, allowed: Iterable[OperationType]
-) -> ExecutionResult:
-    """The one result of a query or mutation. Raises `WrongOperation`."""
-    try:
-        result: ExecutionResult = await schema.execute(
-            document.query,
-            variable_values=document.variables,
-            context_value=context,
-            operation_name=document.operation_name,
-            allowed_operation_types=allowed,
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One result, ready to send. `refused` says that nothing was executed: there is no `data`."""
+
+    response: dict[str, Any]
+    refused: bool
+
+    @property
+    def internal(self) -> bool:
+        """Whether it was a fault of ours that kept the operation from being executed."""
+        return self.refused and any(
+            error.get("extensions", {}).get("code") == "INTERNAL"
+            for error in self.response["errors"]
         )
-    except InvalidOperationTypeError as error:
-        raise WrongOperation(error.operation_type) from error
-    except (CannotGetOperationTypeError, MissingQueryError):
-        return _refused(
-            "operationName names no operation of the document"
-            if document.operation_name
-            else "the document holds several operations: name one in operationName"
+
+    def encoded(self) -> bytes:
+        """The response as JSON."""
+        return orjson.dumps(self.response)
+
+
+class Executions:
+    """Executes operations of one schema."""
+
+    def __init__(self, schema: Schema, make_context: MakeContext) -> None:
+        self._schema = schema
+        self._make_context = make_context
+
+    async def execute(
+        self, operation: OperationRequest, viewer: Viewer, request_id: str
+    ) -> Outcome:
+        """Execute a query or mutation."""
+        result = await self._schema.execute(
+            operation.query,
+            variable_values=operation.variables,
+            context_value=self._make_context(viewer, request_id),
+            operation_name=operation.operation_name,
+            operation_extensions=operation.extensions,
         )
-    except RecursionError:
-        return _refused(TOO_DEEP)
-    return result
+        return _outcome(result)
 
+    async def stream(
+        self, operation: OperationRequest, viewer: Viewer, request_id: str
+    ) -> AsyncGenerator[Outcome, None]:
+        """Every result of any operation; the last one may be `refused`, also after others came.
 
-async def stream(
-    document: Document, context: OperationContext
-) -> AsyncIterator[ExecutionResult]:
-    """The results of any operation: many of a subscription, one of another."""
-    try:
-        source: Any = await schema.stream(
-            document.query,
-            variable_values=document.variables,
-            context_value=context,
-            operation_name=document.operation_name,
+        Close it with `aclosing`: that is what ends a subscription's resolver.
+        """
+        results = await self._schema.stream(
+            operation.query,
+            variable_values=operation.variables,
+            context_value=self._make_context(viewer, request_id),
+            operation_name=operation.operation_name,
+            operation_extensions=operation.extensions,
         )
-        async with aclosing(source):
-            async for result in source:
-                yield result
-    except RecursionError:
-        yield _refused(TOO_DEEP)
+        async with aclosing(results):
+            async for result in results:
+                if not isinstance(result, ExecutionResult):
+                    raise TypeError("incremental delivery is off in this schema")
+                outcome = _outcome(result)
+                yield outcome
+                if outcome.refused:
+                    return
 
 
-def is_request_error(result: ExecutionResult) -> bool:
-    """Whether nothing was executed: the document or its variables were refused."""
-    if isinstance(result, PreExecutionError):
-        return True
-    return result.data is None and all(error.path is None for error in result.errors or ())
+def refusal(error: GraphQLError, request_id: str) -> Outcome:
+    """The outcome of a document that couldn't be parsed, or an operation that wasn't found."""
+    locations = error.formatted.get("locations")
+    entry = error_entry(error.message, "BAD_USER_INPUT", request_id, locations=locations)
+    return Outcome({"errors": [entry]}, refused=True)
 
 
-def formatted(result: ExecutionResult) -> dict[str, Any]:
-    """The result as the GraphQL specification shapes a response."""
-    response: dict[str, Any] = {}
-    if result.errors:
-        response["errors"] = [error.formatted for error in result.errors]
-    if not is_request_error(result):
-        response["data"] = result.data
+def _outcome(result: ExecutionResult) -> Outcome:
+    errors = result.errors or []
+    # An error of a field has a path. Where none has, and there is no data, nothing was executed.
+    refused = result.data is None and bool(errors) and not any(error.path for error in errors)
+    response: dict[str, Any] = {} if refused else {"data": result.data}
+    if errors:
+        response["errors"] = [error.formatted for error in errors]
     if result.extensions:
         response["extensions"] = result.extensions
-    return response
-
-
-def _refused(message: str) -> PreExecutionError:
-    error = GraphQLError(message, extensions={"code": "BAD_USER_INPUT"})
-    return PreExecutionError(data=None, errors=[error])
+    return Outcome(response, refused)

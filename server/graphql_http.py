@@ -1,123 +1,91 @@
-"""GraphQL over HTTP, by its specification (graphql.github.io/graphql-over-http), and over SSE.
+"""`/graphql` over HTTP: GraphQL over HTTP by its specification, and graphql-sse's event streams.
 
-`application/graphql-response+json` answers 400 where nothing was executed; `application/json`
-answers 200 there, for clients from before that media type. A request that is none gets 4xx in both.
+Which status goes with which failure is written down in `docs/decisions/graphql-over-http.md`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import aclosing, suppress
 
-import orjson
+from graphql import GraphQLError
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
-from resolvers.context import OperationContext
-from server.accept import EVENT_STREAM, chosen_media_type
-from server.answers import GRAPHQL_JSON, JSON, failure, json_answer, unauthenticated
-from server.documents import BadDocument, Document, read_get, read_post
-from server.execution import (
-    NOT_LIVE,
-    READS,
-    WrongOperation,
-    execute,
-    formatted,
-    is_request_error,
-    stream,
-)
-from server.gate import passage_of
-from server.state import state_of
-from server.visitors import visitor
+from server.answers import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, Rejected, error_answer
+from server.documents import Operation, chosen_operation
+from server.execution import Executions, Outcome, refusal
+from server.graphql_sse import EventStream
+from server.negotiation import Accepted, accepted
+from server.operation_request import read_request
+from server.requests import name_operation, request_id_of
+from server.sign_in import Gate
 
-KEEP_ALIVE_SECONDS = 12.0
+_METHODS = frozenset({"GET", "HEAD", "POST"})
+_ALLOWED = "GET, HEAD, POST"
 
 
-async def graphql_http(request: Request) -> Response:
-    """`POST` and `GET` of /graphql."""
-    media_type = chosen_media_type(request.headers.get("accept"))
-    if media_type is None:
-        return failure(406, f"accept one of {GRAPHQL_JSON}, {JSON} or {EVENT_STREAM}")
-    error_type = JSON if media_type == EVENT_STREAM else media_type
-    state = state_of(request.app)
-    viewer = await visitor(request, state.sign_in)
-    if viewer is None:
-        return unauthenticated(error_type)
-    if request.method not in {"GET", "HEAD", "POST"}:
-        return failure(
-            405, "use POST or GET", media_type=error_type, headers={"allow": "GET, POST"}
-        )
-    reading = request.method != "POST"
-    try:
-        document = read_get(request) if reading else await read_post(request)
-    except BadDocument as error:
-        return failure(error.status, str(error), media_type=error_type)
-    passage = passage_of(request.scope)
-    passage.operation = (document.operation_name or "")[:100] or None
-    context = OperationContext(state.services, viewer, passage.request_id)
-    if media_type == EVENT_STREAM:
-        return _event_stream(document, context, state.stopping)
-    try:
-        result = await execute(document, context, READS if reading else NOT_LIVE)
-    except WrongOperation as error:
-        return _wrong(error, media_type)
-    status = 400 if media_type == GRAPHQL_JSON and is_request_error(result) else 200
-    return json_answer(formatted(result), status, media_type=media_type)
+class GraphQLOverHTTP:
+    """The ASGI endpoint. `closing` is set when the server stops: streams end then."""
 
+    def __init__(self, executions: Executions, gate: Gate, closing: asyncio.Event) -> None:
+        self._executions = executions
+        self._gate = gate
+        self._closing = closing
 
-def _wrong(error: WrongOperation, media_type: str) -> Response:
-    if error.kind.value == "subscription":
-        return failure(
-            406,
-            f"a subscription needs a websocket, or `Accept: {EVENT_STREAM}`",
-            media_type=media_type,
-        )
-    return failure(
-        405, "GET only reads: send mutations by POST", media_type=media_type,
-        headers={"allow": "POST"},
-    )
-
-
-def _event_stream(
-    document: Document, context: OperationContext, stopping: asyncio.Event
-) -> Response:
-    """The protocol graphql-sse in its "distinct connections mode": a stream an operation."""
-    return StreamingResponse(
-        _events(document, context, stopping),
-        media_type=EVENT_STREAM,
-        headers={"cache-control": "no-store", "x-accel-buffering": "no"},
-    )
-
-
-async def _events(
-    document: Document, context: OperationContext, stopping: asyncio.Event
-) -> AsyncIterator[bytes]:
-    async with aclosing(stream(document, context)) as results:
-        stopped = asyncio.ensure_future(stopping.wait())
-        upcoming: asyncio.Future[object] | None = None
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        request = Request(scope, receive)
+        accept = accepted(",".join(request.headers.getlist("accept")))
         try:
-            yield b":\n\n"
-            while True:
-                upcoming = upcoming or asyncio.ensure_future(anext(results, None))
-                done, _ = await asyncio.wait(
-                    {upcoming, stopped},
-                    timeout=KEEP_ALIVE_SECONDS,
-                    return_when=asyncio.FIRST_COMPLETED,
+            answer = await self._answer(request, accept)
+        except Rejected as rejected:
+            media_type = accept.whole or JSON
+            answer = error_answer(rejected, request_id_of(scope), media_type=media_type)
+        await answer(scope, receive, send)
+
+    async def _answer(self, request: Request, accept: Accepted) -> Response | EventStream:
+        if request.method not in _METHODS:
+            raise Rejected(405, "use POST, or GET for queries", headers={"Allow": _ALLOWED})
+        if accept.whole is None and not accept.stream:
+            raise Rejected(
+                406, f"answers come as {GRAPHQL_RESPONSE}, {JSON} or {EVENT_STREAM}: accept one"
+            )
+        viewer = await self._gate.admit(request)
+        asked = await read_request(request)
+        request_id = request_id_of(request.scope)
+        try:
+            operation = chosen_operation(asked.query, asked.operation_name)
+        except GraphQLError as error:
+            return self._refused(refusal(error, request_id), accept)
+        name_operation(request.scope, operation.name)
+        _check_method(request.method, operation)
+        if operation.kind == "subscription":
+            if not accept.stream:
+                raise Rejected(
+                    400,
+                    f"a subscription needs a stream: accept {EVENT_STREAM} (graphql-sse), "
+                    "or open a websocket with the subprotocol graphql-transport-ws",
                 )
-                if stopped in done:
-                    # No "complete": the client is to come back.
-                    return
-                if upcoming not in done:
-                    yield b":\n\n"
-                    continue
-                result = upcoming.result()
-                upcoming = None
-                if result is None:
-                    break
-                yield b"event: next\ndata: " + orjson.dumps(formatted(result)) + b"\n\n"  # type: ignore[arg-type]
-            yield b"event: complete\ndata: \n\n"
-        finally:
-            for future in (stopped, upcoming):
-                if future is not None:
-                    future.cancel()
-                    with suppress(asyncio.CancelledError, Exception):
-                        await future
+        elif accept.whole and not accept.prefers_stream:
+            outcome = await self._executions.execute(asked, viewer, request_id)
+            return _whole(outcome, accept.whole)
+        return EventStream(
+            self._executions.stream(asked, viewer, request_id), self._closing, request_id
+        )
+
+    def _refused(self, outcome: Outcome, accept: Accepted) -> Response | EventStream:
+        if accept.whole and not accept.prefers_stream:
+            return _whole(outcome, accept.whole)
+        return EventStream.of(outcome, self._closing)
+
+
+def _check_method(method: str, operation: Operation) -> None:
+    if method != "POST" and operation.kind == "mutation":
+        raise Rejected(405, "a mutation goes by POST", headers={"Allow": "POST"})
+
+
+def _whole(outcome: Outcome, media_type: str) -> Response:
+    status = 200
+    # Under the older media type a client may trust only a 200 to be GraphQL's own answer.
+    if outcome.refused and media_type == GRAPHQL_RESPONSE:
+        status = 500 if outcome.internal else 400
+    return Response(outcome.encoded(), status, {"Content-Type": f"{media_type}; charset=utf-8"})

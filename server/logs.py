@@ -1,51 +1,68 @@
-"""Logs: one event a line, for people or as JSON, uvicorn's and the libraries' own included.
+"""Logs: one event a line on stderr, for people (`console`) or for machines (`json`).
 
-Tracebacks are plain: a rich one would print the values of local variables, keys among them.
+Libraries that log through the standard library come out the same way. No traceback shows the values
+of local variables: they may be keys.
 """
 
 import logging
-from typing import Literal
+import sys
+from typing import Any, Literal, TextIO
 
+import orjson
 import structlog
+from structlog.types import Processor
 
 
-def configure_logs(log_format: Literal["console", "json"]) -> None:
-    """Send every log line to stderr in this format."""
-    shared: list[structlog.typing.Processor] = [
+def configure_logs(log_format: Literal["console", "json"], stream: TextIO | None = None) -> None:
+    """Send every log line to `stream`, stderr by default. Call it again to change that."""
+    output = sys.stderr if stream is None else stream
+    shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    renderer: structlog.typing.Processor
-    if log_format == "json":
-        shared.append(structlog.processors.format_exc_info)
-        renderer = structlog.processors.JSONRenderer()
-    else:
-        renderer = structlog.dev.ConsoleRenderer(
-            colors=False, exception_formatter=structlog.dev.plain_traceback
-        )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler()
+    handler = logging.StreamHandler(output)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *_rendering(log_format, colors=output.isatty()),
+            ],
         )
     )
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.INFO)
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+    for name in ("uvicorn", "uvicorn.error", "asyncio", "aiosqlite", "alembic"):
         logger = logging.getLogger(name)
         logger.handlers = []
         logger.propagate = True
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    # Ours says it all in one line a request.
+        # uvicorn's information repeats ours, and holds the query strings of sockets.
+        logger.setLevel(logging.WARNING)
     logging.getLogger("uvicorn.access").disabled = True
-    # Strawberry logs errors with their documents; ours are logged by schema/errors.py.
-    logging.getLogger("strawberry").setLevel(logging.CRITICAL)
+
+
+def _rendering(log_format: Literal["console", "json"], *, colors: bool) -> list[Processor]:
+    if log_format == "json":
+        return [
+            structlog.processors.ExceptionRenderer(
+                structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+            ),
+            structlog.processors.JSONRenderer(serializer=_json),
+        ]
+    return [
+        structlog.dev.ConsoleRenderer(
+            colors=colors, exception_formatter=structlog.dev.plain_traceback, pad_event_to=0
+        )
+    ]
+
+
+def _json(event: Any, **_options: Any) -> str:
+    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()

@@ -1,164 +1,187 @@
-"""The settings: `TRUNKLINE_*` of the environment, checked as a whole before anything starts.
+"""Settings: `TRUNKLINE_*` variables, overridden by the command line's flags, all checked at start.
 
-Secrets that may be made up are made at the first start, into files that only their owner can read.
+Every wrong one is named with what to do. Values that may be secret are in no error and no repr.
 """
 
-import os
-import secrets
+from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from db.engine import BadDatabaseUrl, Database
-from trunkline.secrets import BadSecretKey, Secrets, generate_secret_key
+from server.failures import CannotStart
+from server.origins import LOOPBACK_NAMES
 
 PREFIX = "TRUNKLINE_"
-_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+DEFAULT_PORT = 8787
+SHORTEST_TOKEN = 16
 
-CommaSeparated = Annotated[tuple[str, ...], NoDecode]
+_WHAT_TO_GIVE = {
+    "port": "give a port number from 0 to 65535",
+    "private_networks": "give `allow` or `deny`",
+    "log_format": "give `console` or `json`",
+}
+_WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104  # recognised, not bound
 
 
-class BadSettings(Exception):
+class BadSettings(CannotStart):
     """One or more settings are wrong; the message names each and says what to do."""
 
 
 class Settings(BaseSettings):
-    """What a server is started with. Neither repr nor errors hold a secret."""
+    """How this server runs. Make it with `read_settings`."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, extra="ignore", hide_input_in_errors=True, frozen=True
+        env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True
     )
 
-    database_url: str | None = None
+    database_url_given: str | None = Field(
+        default=None, validation_alias="TRUNKLINE_DATABASE_URL", repr=False
+    )
     data_dir: Path = Path(".trunkline")
     host: str = "127.0.0.1"
-    port: int = Field(default=8787, ge=0, le=65_535)
-    secret_keys: SecretStr | None = None
+    port: int = Field(default=DEFAULT_PORT, ge=0, le=65535)
+    secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     admin_token: SecretStr | None = None
-    allowed_hosts: CommaSeparated = ()
-    allowed_origins: CommaSeparated = ()
-    private_networks: Literal["default", "deny"] = "default"
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    private_networks: Literal["allow", "deny"] = "allow"
     log_format: Literal["console", "json"] = "console"
 
-    @field_validator("allowed_hosts", "allowed_origins", mode="before")
+    @field_validator("secret_keys", "allowed_hosts", "allowed_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part.strip().lower() for part in value.split(",") if part.strip())
-        return value
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in value.split(",") if part.strip())
 
-    @field_validator("allowed_origins")
+    @field_validator("database_url_given")
     @classmethod
-    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for origin in value:
-            scheme, _, rest = origin.partition("://")
-            if scheme not in {"http", "https"} or not rest or "/" in rest or "*" in rest:
-                raise ValueError(
-                    f"{origin!r} is no origin: give scheme and host such as https://ops.example.com"
-                )
+    def _is_database(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("sqlite", "postgresql")):
+            raise ValueError("give sqlite+aiosqlite:///… or postgresql+asyncpg://…")
+        if value is not None and value.startswith("sqlite") and not _names_a_file(value):
+            raise ValueError("SQLite needs a file: sqlite+aiosqlite:///path/to/trunkline.db")
         return value
 
     @field_validator("admin_token")
     @classmethod
-    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and len(value.get_secret_value()) < 16:
-            raise ValueError("give at least 16 characters, better 43 random ones")
+    def _is_token(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        token = value.get_secret_value()
+        if len(token) < SHORTEST_TOKEN or not all("!" <= character <= "~" for character in token):
+            raise ValueError(
+                f"give at least {SHORTEST_TOKEN} letters, digits and signs without spaces"
+            )
         return value
 
-    @model_validator(mode="after")
-    def _database(self) -> "Settings":
-        try:
-            Database.open(self.database)
-        except BadDatabaseUrl as error:
-            raise ValueError(f"DATABASE_URL: {error}") from error
-        return self
+    @field_validator("host")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        if not value.strip() or "/" in value or "://" in value:
+            raise ValueError("give a host name or an address, such as 127.0.0.1 or 0.0.0.0")
+        return value.strip().strip("[]")
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for host in value:
+            if "/" in host or "*" in host or urlsplit(f"//{host}").hostname is None:
+                raise ValueError(
+                    "give host names separated by commas, each with a port or without: "
+                    "trunkline.example.com,localhost:8787"
+                )
+        return value
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            parts = urlsplit(origin)
+            if (
+                parts.scheme not in {"http", "https"}
+                or origin != f"{parts.scheme}://{parts.netloc}"
+            ):
+                raise ValueError(
+                    "give origins separated by commas, each a scheme and a host without a path: "
+                    "https://dashboard.example.com,http://localhost:5173"
+                )
+        return value
 
     @property
-    def database(self) -> str:
-        """The database's URL: by default a file in the data directory."""
-        if self.database_url:
-            return self.database_url
+    def database_url(self) -> str:
+        """The URL given, or that of a file in the data directory."""
+        if self.database_url_given is not None:
+            return self.database_url_given
         return f"sqlite+aiosqlite:///{self.data_dir.absolute() / 'trunkline.db'}"
 
     @property
-    def hosts(self) -> frozenset[str]:
-        """Host names that requests may name, without a port."""
-        named = () if self.host in {"0.0.0.0", "::", ""} else (self.host.lower(),)  # noqa: S104  # compared, not bound
-        return frozenset((*_LOOPBACK, *named, *self.allowed_hosts))
+    def is_sqlite(self) -> bool:
+        """Whether the database is a file."""
+        return self.database_url.startswith("sqlite")
+
+    @property
+    def database_path(self) -> Path | None:
+        """Where the database's file is; None on PostgreSQL."""
+        if not self.is_sqlite:
+            return None
+        _, _, path = self.database_url.partition(":///")
+        return Path(path.partition("?")[0])
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The names that requests may call us by: those given, or loopback and what is bound."""
+        if self.allowed_hosts:
+            return self.allowed_hosts
+        own = () if self.host in _WILDCARDS else (_in_url(self.host),)
+        return (*LOOPBACK_NAMES, *own)
+
+    def address(self, port: int) -> str:
+        """Where a browser on this machine finds a server that listens on `port`."""
+        loopback = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # as above
+        return f"http://{_in_url(loopback.get(self.host, self.host))}:{port}"
 
 
-def load_settings(**overrides: Any) -> Settings:
-    """The settings of the environment, with the command line's over them. Raises `BadSettings`."""
-    given = {name: value for name, value in overrides.items() if value is not None}
-    try:
-        return Settings(**given)
-    except ValidationError as error:
-        problems = []
-        for one in error.errors():
-            name = str(one["loc"][0]) if one["loc"] else ""
-            message = str(one["msg"]).removeprefix("Value error, ")
-            if not name:
-                name, _, message = message.partition(": ")
-            problems.append(f"{PREFIX}{name.upper()}: {message}")
-        raise BadSettings("; ".join(problems)) from None
+def read_settings(**flags: object) -> Settings:
+    """The settings of the environment; flags that aren't None override it.
 
-
-def prepare_data_dir(settings: Settings) -> None:
-    """Make the data directory, for its owner's eyes. Raises `BadSettings`."""
-    try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not os.access(settings.data_dir, os.W_OK):
-            raise PermissionError("it can't be written to")
-    except OSError as error:
-        raise BadSettings(
-            f"{PREFIX}DATA_DIR: {settings.data_dir}: {error.strerror or error}"
-        ) from error
-
-
-def admin_token(settings: Settings) -> str:
-    """The token of full access: given, or made at the first start."""
-    if settings.admin_token is not None:
-        return settings.admin_token.get_secret_value()
-    return _kept(settings.data_dir / "admin-token", lambda: f"tl_{secrets.token_urlsafe(32)}")
-
-
-def open_secrets(settings: Settings) -> Secrets:
-    """What seals provider keys: given, or made at the first start. Raises `BadSettings`.
-
-    With PostgreSQL they must be given: several servers share that database, and a key made by one
-    would be unknown to the others.
+    Raises `BadSettings`, which names every wrong one.
     """
-    if settings.secret_keys is not None:
-        keys = [key.strip() for key in settings.secret_keys.get_secret_value().split(",")]
-    elif settings.database.startswith("postgresql"):
+    given = {name: value for name, value in flags.items() if value is not None}
+    if "database_url" in given:
+        given["TRUNKLINE_DATABASE_URL"] = given.pop("database_url")
+    try:
+        settings = Settings(**given)  # type: ignore[arg-type]  # checked by the model itself
+    except ValidationError as error:
+        raise BadSettings("; ".join(_named(problem) for problem in error.errors())) from None
+    if not settings.is_sqlite and not settings.secret_keys:
         raise BadSettings(
-            f"{PREFIX}SECRET_KEYS: must be given with PostgreSQL, the same for every server; "
-            "each is 32 random bytes in URL-safe base64"
+            f"{PREFIX}SECRET_KEYS: with PostgreSQL it is never generated: make a key with "
+            "`python -c 'import os,base64;"
+            "print(base64.urlsafe_b64encode(os.urandom(32)).decode())'` and keep it"
         )
-    else:
-        keys = [_kept(settings.data_dir / "secret-key", generate_secret_key)]
-    try:
-        return Secrets([key for key in keys if key])
-    except BadSecretKey as error:
-        raise BadSettings(f"{PREFIX}SECRET_KEYS: {error}") from error
+    return settings
 
 
-def _kept(path: Path, make: Any) -> str:
-    """The text in a file of mode 0600, made where there is none; never written over."""
+def _named(problem: Mapping[str, Any]) -> str:
+    field = str(problem["loc"][0]) if problem["loc"] else ""
+    name = field if field.startswith(PREFIX) else f"{PREFIX}{field.upper()}"
+    if problem["type"] == "value_error":
+        return f"{name}: {problem['ctx']['error']}"
+    return f"{name}: {_WHAT_TO_GIVE.get(field, problem['msg'])}"
+
+
+def _names_a_file(url: str) -> bool:
+    _, found, path = url.partition(":///")
+    return bool(found and path) and ":memory:" not in path and "mode=memory" not in path
+
+
+def _in_url(host: str) -> str:
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        text = path.read_text().strip()
-        if not text:
-            raise BadSettings(f"{path} is empty: remove it to have it made anew") from None
-        return text
-    except OSError as error:
-        raise BadSettings(f"{PREFIX}DATA_DIR: {path}: {error.strerror}") from error
-    text = str(make())
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    return text
+        return f"[{host}]" if ip_address(host).version == 6 else host
+    except ValueError:
+        return host

@@ -11,7 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import models as store
 from db.engine import Database
-from db.models import ModelPricingRow, ModelQuery, ModelRow, NewModelRow, OverrideRow
+from db.model_pages import ModelQuery, page_models, page_models_of_providers
+from db.models import ModelPricingRow, ModelRow, NewModelRow
+from db.overrides import OverrideRow, insert_override, load_overrides
 from db.paging import BadCursor, PageRequest
 from db.providers import insert_provider
 from db.vocabulary import ModelCapability, ModelSort, ModelSource, PriceSource, ProviderKind
@@ -65,7 +67,7 @@ def priced(input_nanos: int | None, output_nanos: int | None = 0) -> ModelPricin
 
 async def names(database: Database, query: ModelQuery, first: int = 100) -> list[str]:
     async with database.read() as connection:
-        page = await store.page_models(connection, PageRequest(first), query)
+        page = await page_models(connection, PageRequest(first), query)
     return [row.wire_name for row in page.nodes]
 
 
@@ -75,9 +77,7 @@ async def walk(database: Database, query: ModelQuery, size: int) -> list[ModelRo
     after = None
     while True:
         async with database.read() as connection:
-            page = await store.page_models(
-                connection, PageRequest(size, after, with_total=True), query
-            )
+            page = await page_models(connection, PageRequest(size, after, with_total=True), query)
         rows += page.nodes
         assert page.has_previous_page is (after is not None)
         if not page.has_next_page:
@@ -207,9 +207,9 @@ async def test_a_cursor_of_another_order_is_refused(database: Database) -> None:
     provider_id = await add_provider(database, "acme", "Acme")
     await add_models(database, provider_id, model("one"), model("two"))
     async with database.read() as connection:
-        page = await store.page_models(connection, PageRequest(1), ModelQuery())
+        page = await page_models(connection, PageRequest(1), ModelQuery())
         with pytest.raises(BadCursor):
-            await store.page_models(
+            await page_models(
                 connection,
                 PageRequest(1, page.end_cursor),
                 ModelQuery(sort=ModelSort.INPUT_PRICE_ASC),
@@ -225,13 +225,11 @@ async def test_many_providers_pages_are_one_statement(
     page = PageRequest(3, with_total=True)
     with count_statements() as statements:
         async with database.read() as connection:
-            found = await store.page_models_of_providers(connection, ids, page, ModelQuery())
+            found = await page_models_of_providers(connection, ids, page, ModelQuery())
     assert len(set(statements)) == 2  # The rows, and the totals that were asked for.
     for place, provider_id in enumerate(ids):
         async with database.read() as connection:
-            alone = await store.page_models(
-                connection, page, ModelQuery(provider_ids=(provider_id,))
-            )
+            alone = await page_models(connection, page, ModelQuery(provider_ids=(provider_id,)))
         assert found[provider_id] == alone
         assert found[provider_id].total_count == place
         assert found[provider_id].has_next_page is (place > 3)
@@ -297,8 +295,8 @@ async def test_overrides_are_dated_and_come_oldest_first(database: Database) -> 
 
     async def add(connection: AsyncConnection) -> Sequence[OverrideRow]:
         for override in (ended, first, same_instant):
-            await store.insert_override(connection, override)
-        found = await store.load_overrides(connection, list(ids.values()))
+            await insert_override(connection, override)
+        found = await load_overrides(connection, list(ids.values()))
         assert ids["two"] not in found
         return found[ids["one"]]
 

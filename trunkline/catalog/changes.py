@@ -8,7 +8,8 @@ from db import chains as stored_chains
 from db import models as store
 from db import providers as stored_providers
 from db.engine import Connection
-from db.models import ModelPricingRow, ModelRow, NewModelRow, OverrideRow
+from db.models import ModelPricingRow, ModelRow, NewModelRow
+from db.overrides import OverrideRow, insert_override
 from db.providers import ProviderRow
 from db.vocabulary import ChangeKind, ModelCapability, ModelSource, PriceSource
 from trunkline.catalog.seeding import price_without_override
@@ -268,7 +269,7 @@ def _override_pricing(services: Services, override: PriceOverride) -> ModelPrici
 async def _store_override(
     services: Services, connection: Connection, model_id: int, override: PriceOverride | None
 ) -> None:
-    await store.insert_override(
+    await insert_override(
         connection,
         OverrideRow(
             model_id=model_id,

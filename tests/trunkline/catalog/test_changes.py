@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from db import models as store
-from db.models import ModelRow, OverrideRow
+from db.models import ModelRow
+from db.overrides import OverrideRow, load_overrides
 from db.providers import ProviderRow
 from db.vocabulary import ChangeKind, ModelCapability, ModelSource, PriceSource, ProviderKind
 from trunkline.catalog.changes import (
@@ -54,7 +55,7 @@ def problems(refused: pytest.ExceptionInfo[Refused]) -> set[tuple[str, tuple[str
 
 async def overrides(services: Services, model: ModelRow) -> Sequence[OverrideRow]:
     async with services.database.read() as connection:
-        return (await store.load_overrides(connection, [model.id])).get(model.id, [])
+        return (await load_overrides(connection, [model.id])).get(model.id, [])
 
 
 async def test_an_own_model_is_stored_as_given(services: Services, provider: ProviderRow) -> None:

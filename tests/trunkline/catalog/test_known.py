@@ -73,7 +73,7 @@ def test_a_url_that_only_resembles_a_provider_is_not_that_provider(base_url: str
 
 
 def test_forty_providers_have_a_catalog() -> None:
-    ids = list(CATALOG._providers)
+    ids = list(CATALOG.providers)
     assert len(ids) > 40
     assert sum(bool(CATALOG.models(one, NOW)) for one in ids) == len(ids)
     assert CATALOG.models("nobody", NOW) == []
@@ -113,7 +113,7 @@ def test_names_are_those_that_go_over_the_wire() -> None:
     assert not any(name.startswith("claude") for name in google)
 
 
-@pytest.mark.parametrize("provider", list(CATALOG._providers))
+@pytest.mark.parametrize("provider", list(CATALOG.providers))
 def test_every_wire_name_is_unique_and_means_its_own_model(provider: str) -> None:
     models = CATALOG.models(provider, NOW)
     names = [model.wire_name for model in models]

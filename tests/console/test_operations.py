@@ -1,0 +1,37 @@
+"""`graphql/operations/`: valid, named once, carried by the page, and typed without a warning."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+OPERATIONS = Path(__file__).parents[2] / "graphql" / "operations"
+
+
+@pytest.mark.node
+@pytest.mark.parametrize("schema", ["schema.graphql", "contract.graphql"])
+def test_each_file_validates_by_itself(schema: str, run_node: Callable[..., str]) -> None:
+    printed = run_node("checks/operations.mjs", f"../graphql/{schema}")
+    operations = json.loads(printed)
+    assert {one["kind"] for one in operations} == {"query", "mutation", "subscription"}
+    assert {one["file"] for one in operations} == {path.name for path in OPERATIONS.iterdir()}
+
+
+@pytest.mark.node
+def test_typed_code_comes_without_a_warning(run_node: Callable[..., str]) -> None:
+    printed = run_node("checks/codegen.mjs")
+    assert "warn" not in printed.lower()
+    # Strictly typed, and used as a front end would.
+    run_node("node_modules/typescript/bin/tsc", "--noEmit", "--project", "checks/tsconfig.json")
+
+
+def test_the_page_carries_the_operations(page: Path) -> None:
+    carried = {path.name: path.read_text() for path in (page / "operations").iterdir()}
+    assert carried == {path.name: path.read_text() for path in OPERATIONS.glob("*.graphql")}
+
+
+@pytest.mark.node
+def test_examples_run_as_they_are(run_node: Callable[..., str]) -> None:
+    """Each operation is an example with variables of its own; nothing is left behind or made up."""
+    run_node("checks/examples.mjs")
