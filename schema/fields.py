@@ -6,7 +6,7 @@ computed by a function of `resolvers/`.
 """
 
 from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
 import strawberry
 from strawberry import Maybe
@@ -17,6 +17,7 @@ from resolvers.context import OperationContext
 from trunkline.changes import UNSET, Given
 
 T = TypeVar("T")
+Held = TypeVar("Held", covariant=True)
 
 Info = strawberry.Info[OperationContext, None]
 
@@ -78,7 +79,14 @@ def or_none(value: T | None) -> T | None:
     return None if value is strawberry.UNSET else value
 
 
-def given(maybe: Maybe[T | None]) -> Given[T]:
+class _Held(Protocol[Held]):
+    """What `Maybe` gives for a field that is there: `strawberry.Some`, read only."""
+
+    @property
+    def value(self) -> Held: ...
+
+
+def given(maybe: _Held[T | None] | None) -> Given[T]:
     """An update's field for the work: left out, null or a value."""
     return UNSET if maybe is None else maybe.value
 

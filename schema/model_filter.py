@@ -61,7 +61,7 @@ def model_query(filter: ModelFilter | None, sort: ModelSort) -> ModelQuery:
         raise BadRequest(f"filter.providerIds takes at most {MOST_FILTER_IDS} ids")
     capabilities = or_none(filter.capabilities)
     return ModelQuery(
-        words=words[:1],
+        words=words,
         provider_ids=None
         if provider_ids is None
         else tuple(decode_filter_ids(provider_ids, "Provider", "filter.providerIds")),

@@ -6,7 +6,7 @@ invalid except where a field says that it clears it.
 
 import unicodedata
 from enum import Enum
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal, TypeAlias, TypeVar
 
 from trunkline.errors import Problem, ProblemCode, Refused
 
@@ -20,7 +20,7 @@ class Unset(Enum):
 
 
 UNSET: Final = Unset.UNSET
-Given = T | None | Literal[Unset.UNSET]
+Given: TypeAlias = T | None | Literal[Unset.UNSET]
 """A field of an update: a value, null, or left out."""
 
 LONGEST_NAME = 200

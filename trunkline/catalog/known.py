@@ -209,8 +209,7 @@ def _matches(pattern: str, base_url: str) -> bool:
     matched = match.group().removeprefix("https://")
     if "/" in matched:
         # Only a pattern that names a path may match into one.
-        names_path = "/" in re.sub(r"^\(?https\??://\)?\??", "", pattern)
-        return names_path and matched.partition("/")[0] == host
+        return "/" in re.sub(r"^\(?https\??://\)?\??", "", pattern)
     rest = host[len(matched) :]
     return not rest or (matched.endswith(".") and rest.isalpha())
 

@@ -99,9 +99,7 @@ async def _apply(
     gone = [
         model.id
         for model in own
-        if not model.deprecated
-        and model.wire_name not in served
-        and model.wire_name.removesuffix("-latest") not in served
+        if not model.deprecated and model.wire_name.removesuffix("-latest") not in served
     ]
     retired = _retired(services, provider)
     back = [

@@ -11,7 +11,14 @@ from db.engine import Connection
 from db.models import ModelRow, NewModelRow
 from db.providers import ProviderRow
 from db.vocabulary import ModelSource, PriceSource, ProviderKind
-from trunkline.catalog.changes import ModelUpdate, PriceOverride, delete_model, update_model
+from trunkline.catalog.changes import (
+    ModelUpdate,
+    NewModel,
+    PriceOverride,
+    create_model,
+    delete_model,
+    update_model,
+)
 from trunkline.catalog.seeding import price_without_override, refresh_catalog, seed_catalog
 from trunkline.errors import Refused
 from trunkline.providers.changes import NewProvider, create_provider
@@ -117,6 +124,17 @@ async def test_a_model_from_elsewhere_keeps_all_but_its_price(services: Services
     assert (model.name, model.context_window) == ("Discovered", 7)
     assert model.pricing is not None
     assert model.pricing.input_per_million == 2 * 10**9
+
+
+async def test_an_override_of_a_model_from_elsewhere_stays(services: Services) -> None:
+    provider = await openai(services)
+    override = PriceOverride(input_per_million=1, output_per_million=2)
+    model = await create_model(
+        services,
+        NewModel(provider_id=provider.id, wire_name="o3-2025-04-16", price_override=override),
+    )
+    await reseed(services, provider, services.clock())
+    assert (await models_of(services, provider))["o3-2025-04-16"] == model
 
 
 async def test_a_refresh_runs_once_for_an_edition_and_a_day(services: Services, clock: Any) -> None:
