@@ -1,11 +1,10 @@
 """`trunkline serve` as a process of its own: a free port, a new database, a clean end."""
 
 import os
-import selectors
 import signal
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -80,15 +79,13 @@ def _started(environment: dict[str, str], errors: int) -> Iterator["subprocess.P
 
 def _wait_for_link(process: "subprocess.Popen[str]", log: Path) -> str:
     assert process.stdout is not None
+    # Whoever doesn't say its link in time is ended, which ends the reading too.
+    too_late = threading.Timer(PATIENCE_SECONDS, process.kill)
+    too_late.start()
     printed = ""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ)
-        while "#code=" not in printed and selector.select(max(deadline - time.monotonic(), 0)):
-            line = process.stdout.readline()
-            if not line:
-                break
-            printed += line
+    while "#code=" not in printed and (line := process.stdout.readline()):
+        printed += line
+    too_late.cancel()
     assert "#code=" in printed, f"the server did not start:\n{printed}{log.read_text()}"
     return _link_in(printed)
 
