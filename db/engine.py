@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 T = TypeVar("T")
 
 Connection = AsyncConnection
-"""What a transaction's work gets; the layers above pass it on to repositories and look no closer."""
+"""What a transaction's work gets; the layers above pass it on and look no closer."""
 
 _READERS = 4
 _POSTGRESQL_CONNECTIONS = 10

@@ -94,7 +94,7 @@ def decode_cursor(order: str, cursor: str, types: Sequence[type]) -> Key:
     for part, kind in zip(key, types, strict=True):
         if type(part) is not kind:
             raise BadCursor
-        if isinstance(part, str) and ("\0" in part or not part.isascii() and not _encodable(part)):
+        if isinstance(part, str) and ("\0" in part or not _encodable(part)):
             raise BadCursor
         if isinstance(part, int) and not -(2**63) <= part < 2**63:
             raise BadCursor

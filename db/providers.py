@@ -171,7 +171,7 @@ async def find_connection_test(
 
 
 async def lock_provider(connection: AsyncConnection, provider_id: int) -> ProviderRow | None:
-    """The living provider, held until the transaction ends: nobody changes or deletes it meanwhile."""
+    """The living provider, held until the transaction ends: nobody changes it meanwhile."""
     held = select(providers.c.id).where(providers.c.id == provider_id).with_for_update()
     await connection.execute(held)
     return await find_provider(connection, provider_id)
@@ -268,7 +268,7 @@ async def store_connection_test(
     model_count: int | None,
     tested_at: datetime,
 ) -> bool:
-    """Store the outcome as the provider's last, unless its configuration changed since `revision`."""
+    """Store the outcome as the last one, unless the configuration changed since `revision`."""
     provider = await lock_provider(connection, provider_id)
     if provider is None or provider.connection_revision != revision:
         return False

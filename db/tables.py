@@ -44,7 +44,7 @@ providers = Table(
     Column("api_key_encrypted", blob()),
     Column("api_key_masked", plain_text()),
     Column("api_key_set_at", Instant()),
-    # Counts changes of key or URL, so that a test of an older configuration isn't taken for this one's.
+    # Counts changes of key or URL: a test of an older configuration isn't taken for this one's.
     Column("connection_revision", whole(), nullable=False),
     Column("version", whole(), nullable=False),
     Column("created_at", Instant(), nullable=False),
@@ -214,7 +214,8 @@ usage_events = Table(
 usage_rollups = Table(
     "usage_rollups",
     metadata,
-    # A quarter hour in UTC. Nothing in the key is null: a null equals no null, and would make a second row.
+    # A quarter hour in UTC. Nothing in the key is null: a null equals no null, and would make
+    # a second row.
     Column("bucket_start", Instant(), primary_key=True),
     Column("provider_id", whole(), primary_key=True, autoincrement=False),
     Column("model_id", whole(), primary_key=True, autoincrement=False),

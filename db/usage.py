@@ -1,84 +1,26 @@
-"""Usage events and their rollups.
+"""Usage events: each counted once under its key, and read page by page, newest first.
 
-Rollups are kept per quarter hour in UTC, provider, model, agent and chain, written in the
-transaction of their events, so neither is seen without the other. A series reads rollups only.
+Events outlive what they name: providers, models and chains are tombstoned, so their names can
+still be joined. The clock of commits lives here too. The sums of events are in `usage_rollups`.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
-from sqlalchemy import (
-    CTE,
-    ColumnElement,
-    FromClause,
-    Row,
-    Select,
-    and_,
-    column,
-    func,
-    literal_column,
-    or_,
-    select,
-    values,
-)
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import ColumnElement, Row, Select, and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.columns import from_microseconds, to_microseconds, whole
-from db.paging import PageRequest, Slice, decode_cursor, slice_of
-from db.tables import (
-    failover_chains,
-    models,
-    providers,
-    usage_clock,
-    usage_events,
-    usage_rollups,
-)
+from db.columns import from_microseconds, to_microseconds
+from db.paging import BadCursor, PageRequest, Slice, decode_cursor, slice_of
+from db.tables import failover_chains, models, providers, usage_clock, usage_events
 from db.upsert import insert_into
-from db.vocabulary import UsageDimension
+
+ROWS_A_STATEMENT = 500
+"""A row has up to 18 parameters, and PostgreSQL's protocol takes 32,767 a statement."""
 
 _ORDER = "usage_events"
-_QUARTER_MICROSECONDS = 15 * 60 * 1_000_000
-_ROWS_A_STATEMENT = 500
-
-_DIMENSIONS = {
-    UsageDimension.PROVIDER: usage_rollups.c.provider_id,
-    UsageDimension.MODEL: usage_rollups.c.model_id,
-    UsageDimension.AGENT: usage_rollups.c.agent,
-    UsageDimension.FAILOVER_CHAIN: usage_rollups.c.chain_id,
-}
-
-SUMMED = (
-    "requests",
-    "failures",
-    "input_tokens",
-    "cache_read_tokens",
-    "cache_write_tokens",
-    "output_tokens",
-    "reasoning_tokens",
-    "cost_nanos",
-    "unpriced_requests",
-    "estimated_requests",
-    "latency_ms_sum",
-    "latency_count",
-)
-"""The columns of a rollup that add up, in the order in which reads give them."""
-
-
-class TotalTooLarge(Exception):
-    """A sum would no longer fit into 64 bits."""
-
-
-class RollupKey(NamedTuple):
-    """Names a rollup, in the order of its primary key."""
-
-    bucket_start: int
-    provider_id: int
-    model_id: int
-    agent: str
-    chain_id: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +71,10 @@ class UsageEventRow:
 
 @dataclass(frozen=True, slots=True)
 class UsageCondition:
-    """What usage is narrowed to; None: not by this. An empty list matches nothing."""
+    """What usage is narrowed to; None: not by this. An empty list matches nothing.
+
+    `agents` may hold "", and `chain_ids` 0, for usage with none.
+    """
 
     provider_ids: tuple[int, ...] | None = None
     model_ids: tuple[int, ...] | None = None
@@ -137,25 +82,44 @@ class UsageCondition:
     chain_ids: tuple[int, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SubjectRow:
-    """A provider, model or chain, living or deleted."""
+def matching(condition: UsageCondition, columns: Any) -> list[ColumnElement[bool]]:
+    """The condition on the columns of events or of rollups."""
+    wanted = (
+        (columns.provider_id, condition.provider_ids),
+        (columns.model_id, condition.model_ids),
+        (columns.agent, condition.agents),
+        (columns.chain_id, condition.chain_ids),
+    )
+    return [name.in_(listed) for name, listed in wanted if listed is not None]
 
-    id: int
-    name: str
-    living: bool
+
+async def hold_providers(connection: AsyncConnection, ids: Sequence[int]) -> frozenset[int]:
+    """The living ones among these, which nobody deletes until the transaction ends.
+
+    Shared with other recorders: a lock of one's own would wait for every event under way.
+    """
+    statement = (
+        select(providers.c.id)
+        .where(providers.c.id.in_(sorted(ids)), providers.c.deleted_at.is_(None))
+        .order_by(providers.c.id)
+        .with_for_update(read=True)
+    )
+    return frozenset(await connection.scalars(statement))
 
 
 async def insert_events(
     connection: AsyncConnection, events: Sequence[NewEventRow], *, now: datetime
 ) -> frozenset[str]:
-    """Insert those whose keys are new, and return their keys. Does not touch rollups."""
+    """Insert those whose keys are new, and return their keys. Does not touch rollups.
+
+    Sorted by key: writers that insert the same keys in different orders deadlock.
+    """
     inserted: set[str] = set()
     ordered = sorted(events, key=lambda event: event.idempotency_key)
-    for start in range(0, len(ordered), _ROWS_A_STATEMENT):
+    for start in range(0, len(ordered), ROWS_A_STATEMENT):
         result = await connection.scalars(
             insert_into(connection, usage_events)
-            .values([_columns(event, now) for event in ordered[start : start + _ROWS_A_STATEMENT]])
+            .values([_columns(event, now) for event in ordered[start : start + ROWS_A_STATEMENT]])
             .on_conflict_do_nothing(index_elements=["idempotency_key"])
             .returning(usage_events.c.idempotency_key)
         )
@@ -173,51 +137,12 @@ async def load_fingerprints(
     return {key: bytes(fingerprint) for key, fingerprint in await connection.execute(statement)}
 
 
-async def add_to_rollups(connection: AsyncConnection, events: Sequence[NewEventRow]) -> None:
-    """Count these events in their rollups. Raises `TotalTooLarge`; the transaction is lost then.
-
-    Sorted by primary key: writers that touch the same rollups in different orders deadlock.
-    """
-    sums: dict[RollupKey, list[int]] = {}
-    for event in events:
-        key = RollupKey(
-            _quarter(event.occurred_at),
-            event.provider_id,
-            event.model_id,
-            event.agent,
-            event.chain_id,
-        )
-        held = sums.setdefault(key, [0] * len(SUMMED))
-        for place, part in enumerate(parts_of(event)):
-            held[place] += part
-    ordered = sorted(sums.items())
-    for start in range(0, len(ordered), _ROWS_A_STATEMENT):
-        await _upsert(connection, ordered[start : start + _ROWS_A_STATEMENT])
-
-
-def parts_of(event: NewEventRow) -> tuple[int, ...]:
-    """What one event adds to its rollup, in the order of `SUMMED`."""
-    used = bool(event.input_tokens or event.output_tokens)
-    return (
-        1,
-        int(not event.succeeded),
-        event.input_tokens,
-        event.cache_read_tokens,
-        event.cache_write_tokens,
-        event.output_tokens,
-        event.reasoning_tokens,
-        event.cost_nanos or 0,
-        int(event.cost_nanos is None and used),
-        int(event.estimated),
-        event.latency_ms or 0,
-        int(event.latency_ms is not None),
-    )
-
-
 async def advance_clock(connection: AsyncConnection, now: datetime) -> datetime:
-    """Move the order of commits forward and return where it stands: later than any before."""
-    held = select(usage_clock.c.as_of).with_for_update()
-    previous = await connection.scalar(held)
+    """Move the order of commits forward and return where it stands: later than any before.
+
+    The row stays locked until the commit, so that the order of its values is that of commits.
+    """
+    previous = await connection.scalar(select(usage_clock.c.as_of).with_for_update())
     as_of = now if previous is None else max(now, from_microseconds(to_microseconds(previous) + 1))
     await connection.execute(
         insert_into(connection, usage_clock)
@@ -235,116 +160,20 @@ async def read_clock(connection: AsyncConnection) -> datetime:
     return as_of
 
 
-async def read_sums(
-    connection: AsyncConnection,
-    dimension: UsageDimension,
-    buckets: Sequence[tuple[datetime, datetime]],
-    condition: UsageCondition,
-    *,
-    groups: Sequence[int] | None = None,
-) -> dict[Any, dict[int, tuple[int, ...]]]:
-    """Sums by group and index of bucket, in the order of `SUMMED`. Empty ones are left out.
-
-    `groups` narrows to these ids of the dimension. Buckets follow each other without a gap.
-    """
-    group = _DIMENSIONS[dimension]
-    conditions = [
-        usage_rollups.c.bucket_start >= buckets[0][0],
-        usage_rollups.c.bucket_start < buckets[-1][1],
-        *_matching(condition, usage_rollups.c),
-    ]
-    if groups is not None:
-        conditions.append(group.in_(groups))
-    sums = [func.sum(usage_rollups.c[name]) for name in SUMMED]
-    begin = to_microseconds(buckets[0][0])
-    whole_quarters = len(buckets) * _QUARTER_MICROSECONDS == (
-        to_microseconds(buckets[-1][1]) - begin
-    )
-    if len(buckets) == 1:
-        place: ColumnElement[Any] = literal_column("0")
-        source: FromClause = usage_rollups
-    elif whole_quarters:
-        place, source = usage_rollups.c.bucket_start, usage_rollups
-    else:
-        bucket = _buckets(buckets)
-        place = bucket.c.place
-        source = bucket.join(
-            usage_rollups,
-            and_(
-                usage_rollups.c.bucket_start >= bucket.c.begins,
-                usage_rollups.c.bucket_start < bucket.c.ends,
-            ),
-        )
-    statement: Select[Any] = select(group, place, *sums).select_from(source).where(*conditions)
-    statement = statement.group_by(group) if len(buckets) == 1 else statement.group_by(group, place)
-    try:
-        rows = (await connection.execute(statement)).all()
-    except DBAPIError as error:
-        raise _translated(error) from error
-    found: dict[Any, dict[int, tuple[int, ...]]] = {}
-    for name, where, *parts in rows:
-        index = (
-            (to_microseconds(where) - begin) // _QUARTER_MICROSECONDS
-            if isinstance(where, datetime)
-            else where
-        )
-        found.setdefault(name, {})[index] = tuple(map(int, parts))
-    return found
-
-
-def _buckets(buckets: Sequence[tuple[datetime, datetime]]) -> CTE:
-    """The buckets as a table to join, so that the store adds up and not we."""
-    return (
-        values(
-            column("place", whole()),
-            column("begins", whole()),
-            column("ends", whole()),
-            name="bucket",
-            literal_binds=True,
-        )
-        .data(
-            [
-                (place, to_microseconds(begins), to_microseconds(ends))
-                for place, (begins, ends) in enumerate(buckets)
-            ]
-        )
-        .cte("bucket")
-    )
-
-
-async def load_subjects(
-    connection: AsyncConnection, dimension: UsageDimension, ids: Sequence[int]
-) -> Mapping[int, SubjectRow]:
-    """The objects behind groups, by id, deleted ones included."""
-    table = {
-        UsageDimension.PROVIDER: providers,
-        UsageDimension.MODEL: models,
-        UsageDimension.FAILOVER_CHAIN: failover_chains,
-    }.get(dimension)
-    if table is None or not ids:
-        return {}
-    statement = select(table.c.id, table.c.name, table.c.deleted_at).where(table.c.id.in_(ids))
-    return {
-        row.id: SubjectRow(row.id, row.name, row.deleted_at is None)
-        for row in await connection.execute(statement)
-    }
-
-
 async def page_events(
     connection: AsyncConnection,
     page: PageRequest,
     condition: UsageCondition,
     span: tuple[datetime, datetime] | None,
 ) -> Slice[UsageEventRow]:
-    """Events, newest first; `span` is begin (in) and end (out)."""
-    statement = _event_rows().where(*_matching(condition, usage_events.c))
+    """Events, newest first; `span` is begin (in) and end (out). Raises `BadCursor`."""
+    statement = _event_rows().where(*matching(condition, usage_events.c))
     if span is not None:
         statement = statement.where(
             usage_events.c.occurred_at >= span[0], usage_events.c.occurred_at < span[1]
         )
     if page.after is not None:
-        occurred, last_id = decode_cursor(_ORDER, page.after, (int, int))
-        moment = from_microseconds(int(occurred))
+        moment, last_id = _place(page.after)
         statement = statement.where(
             or_(
                 usage_events.c.occurred_at < moment,
@@ -365,54 +194,12 @@ async def find_event(connection: AsyncConnection, event_id: int) -> UsageEventRo
     return None if row is None else _event(row)
 
 
-async def _upsert(
-    connection: AsyncConnection, rollups: Sequence[tuple[RollupKey, list[int]]]
-) -> None:
-    statement = insert_into(connection, usage_rollups).values(
-        [
-            {
-                **key._asdict(),
-                "bucket_start": from_microseconds(key.bucket_start),
-                **dict(zip(SUMMED, parts, strict=True)),
-            }
-            for key, parts in rollups
-        ]
-    )
+def _place(cursor: str) -> tuple[datetime, int]:
+    microseconds, last_id = decode_cursor(_ORDER, cursor, (int, int))
     try:
-        await connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=list(RollupKey._fields),
-                set_={name: usage_rollups.c[name] + statement.excluded[name] for name in SUMMED},
-            )
-        )
-    except DBAPIError as error:
-        raise _translated(error) from error
-
-
-def _translated(error: DBAPIError) -> Exception:
-    """An overflow as ours; anything else as it is."""
-    text = str(error.orig)
-    overflown = (
-        getattr(error.orig, "sqlstate", None) == "22003"
-        or "cannot store REAL value" in text
-        or "integer overflow" in text
-    )
-    return TotalTooLarge("a total would exceed 64 bits") if overflown else error
-
-
-def _matching(condition: UsageCondition, columns: Any) -> list[ColumnElement[bool]]:
-    wanted = (
-        (columns.provider_id, condition.provider_ids),
-        (columns.model_id, condition.model_ids),
-        (columns.agent, condition.agents),
-        (columns.chain_id, condition.chain_ids),
-    )
-    return [name.in_(listed) for name, listed in wanted if listed is not None]
-
-
-def _quarter(instant: datetime) -> int:
-    microseconds = to_microseconds(instant)
-    return microseconds - microseconds % _QUARTER_MICROSECONDS
+        return from_microseconds(int(microseconds)), int(last_id)
+    except OverflowError as error:  # A year that no calendar has: not one of our cursors.
+        raise BadCursor from error
 
 
 def _columns(event: NewEventRow, now: datetime) -> dict[str, Any]:

@@ -46,7 +46,7 @@ class ConnectionTestStatus(StrEnum):
 
 
 class ModelCapability(StrEnum):
-    """What a model can take or do beyond text. The order is the bit order in the store: append only."""
+    """What a model can do beyond text. The order is the bit order in the store: append only."""
 
     TOOLS = "TOOLS"
     VISION = "VISION"

@@ -4,7 +4,7 @@ One context serves one operation, and one event of a subscription: a loader that
 operation would serve rows that have changed since.
 """
 
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -60,7 +60,7 @@ class OperationContext:
     async def load(
         self, batch: Callable[[Services, Sequence[K]], Awaitable[Mapping[K, V]]], key: K
     ) -> V | None:
-        """The value that `batch` gives for `key`, asked for together with the operation's others."""
+        """The value that `batch` gives for `key`, asked for together with the others."""
         services = self.services
 
         async def load_batch(keys: list[K]) -> list[V | None]:
@@ -87,7 +87,7 @@ class OperationContext:
         return value
 
     def _loader(
-        self, name: Hashable, load_batch: Callable[[list[Any]], Awaitable[list[Any]]]
+        self, name: Hashable, load_batch: Callable[[list[Any]], Coroutine[Any, Any, list[Any]]]
     ) -> DataLoader[Any, Any]:
         loader = self._loaders.get(name)
         if loader is None:

@@ -19,7 +19,7 @@ from trunkline.usage.intake import NewUsageEvent
 from trunkline.usage.reading import SeriesRequest, read_series, read_totals
 from trunkline.usage.recording import record_usage as run_record
 from trunkline.usage.series import Group, Series, Sums
-from trunkline.usage.windows import Window, WindowRequest, window_of
+from trunkline.usage.windows import Span, WindowRequest, span_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,15 +48,11 @@ async def list_events(
     context: OperationContext,
     page: PageRequest,
     condition: UsageCondition,
-    span: WindowRequest | None,
+    span: Span | None,
 ) -> Slice[UsageEventRow]:
-    """A page of events, newest first; `span` is a range, checked as a series' is."""
-    services = context.services
-    between = None
-    if span is not None:
-        window = window_of(span, services.clock())
-        between = (window.start, window.end)
-    async with services.database.read() as connection:
+    """A page of events, newest first."""
+    between = None if span is None else (span.start, span.end)
+    async with context.services.database.read() as connection:
         return await store.page_events(connection, page, condition, between)
 
 
@@ -70,8 +66,8 @@ async def totals_of(
     context: OperationContext, dimension: UsageDimension, subject_id: int, request: WindowRequest
 ) -> Sums | None:
     """One object's totals; those of the operation's other objects come in the same load."""
-    window = window_of(request, context.services.clock())
-    return await context.load_with(_load_totals, (dimension, window), subject_id)
+    span = span_of(request, context.services.clock())
+    return await context.load_with(_load_totals, (dimension, span), subject_id)
 
 
 async def subject_of(context: OperationContext, group: Group) -> object | None:
@@ -97,7 +93,7 @@ async def record_usage(context: OperationContext, events: Sequence[NewUsageEvent
 
 
 async def _load_totals(
-    services: Services, ids: Sequence[int], arguments: tuple[UsageDimension, Window]
+    services: Services, ids: Sequence[int], arguments: tuple[UsageDimension, Span]
 ) -> Mapping[int, Sums]:
-    dimension, window = arguments
-    return await read_totals(services.database, dimension, ids, window)
+    dimension, span = arguments
+    return await read_totals(services.database, dimension, ids, span)

@@ -101,7 +101,7 @@ enum_type(
         "INVALID": "The value can't be taken as it is; the message says what can.",
         "TAKEN": "Another object has this name already.",
         "NOT_FOUND": "Nothing has this id or name.",
-        "VERSION_CONFLICT": "It was changed since `expectedVersion`; the payload holds what stands.",
+        "VERSION_CONFLICT": "It changed since `expectedVersion`; the payload holds what stands.",
         "DUPLICATE": "The same thing is named twice in this input.",
         "KEY_REUSED": "The idempotency key names an event with other contents.",
         "IN_USE": "Something else depends on it; the payload says what.",

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Annotated, Any, Protocol, TypeVar
 
 import strawberry
-from strawberry import Maybe
 from strawberry.types.nodes import FragmentSpread, InlineFragment, SelectedField
 
 import schema.enums  # noqa: F401  # names the enumerations before any field is declared
@@ -34,7 +33,7 @@ def resolved(
     graphql_type: Any = None,
     name: str | None = None,
 ) -> Any:
-    """A field computed by `resolver`; `graphql_type` names its wire type where rows are returned."""
+    """A field computed by `resolver`; `graphql_type` names its type where it returns rows."""
     return strawberry.field(
         resolver=resolver, description=description, graphql_type=graphql_type, name=name
     )

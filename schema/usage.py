@@ -44,7 +44,7 @@ from schema.usage_totals import UsageRange
 from trunkline.usage.delta import Update
 from trunkline.usage.intake import NewUsageEvent
 from trunkline.usage.series import Series
-from trunkline.usage.windows import WindowRequest
+from trunkline.usage.windows import checked_span
 
 EventParent = strawberry.Parent[UsageEventRow]
 
@@ -232,7 +232,7 @@ async def _events(
 ) -> Slice[UsageEventRow]:
     page = page_request(info, first, after, default=50)
     fixed = or_none(range)
-    span = None if fixed is None else WindowRequest("UTC", start=fixed.from_, end=fixed.to)
+    span = None if fixed is None else checked_span(fixed.from_, fixed.to)
     return await usage.list_events(info.context, page, usage_condition(or_none(filter)), span)
 
 

@@ -16,6 +16,7 @@ from schema.node import decode_filter_ids
 from schema.providers import Provider
 from schema.scalars import Dollars, SafeInt
 from schema.usage_totals import TIMEZONE, UsageTotals, UsageWindow, window_request
+from trunkline.changes import unstorable_character
 from trunkline.errors import BadRequest
 from trunkline.usage.delta import Delta, Snapshot
 from trunkline.usage.reading import SeriesRequest
@@ -75,21 +76,23 @@ def usage_condition(filter: UsageFilter | None, path: str = "filter") -> UsageCo
     for listed in (filter.provider_ids, filter.model_ids, filter.agents, filter.failover_chain_ids):
         if listed and len(listed) > MOST_FILTERED:
             raise BadRequest(f"{path}: a list takes at most {MOST_FILTERED} entries")
-    if any("\0" in agent or not agent.isascii() and not _storable(agent) for agent in agents or ()):
-        raise BadRequest(f"{path}.agents: an agent's name can't hold NUL or half a character")
+    for agent in agents or ():
+        if unstorable := unstorable_character(agent):
+            raise BadRequest(f"{path}.agents: no agent's name holds {unstorable}")
 
+    # Sorted, each once: filters that ask for the same are the same, and share a live series.
     def ids(
         listed: list[strawberry.ID] | None, type_name: str, field: str
     ) -> tuple[int, ...] | None:
         given = or_none(listed)
         if given is None:
             return None
-        return tuple(decode_filter_ids(given, type_name, f"{path}.{field}"))
+        return tuple(sorted(set(decode_filter_ids(given, type_name, f"{path}.{field}"))))
 
     return UsageCondition(
         provider_ids=ids(filter.provider_ids, "Provider", "providerIds"),
         model_ids=ids(filter.model_ids, "Model", "modelIds"),
-        agents=None if agents is None else tuple(agents),
+        agents=None if agents is None else tuple(sorted(set(agents))),
         chain_ids=ids(filter.failover_chain_ids, "FailoverChain", "failoverChainIds"),
     )
 
@@ -217,11 +220,3 @@ UsageUpdate = Annotated[
     UsageSnapshot | UsageDelta,
     strawberry.union("UsageUpdate", description="A state, or what changed since the last."),
 ]
-
-
-def _storable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -13,7 +13,6 @@ from schema.scalars import Dollars, SafeInt
 from trunkline.usage.series import Sums
 from trunkline.usage.windows import WindowRequest
 
-
 TIMEZONE = "IANA name, such as Europe/Berlin; it decides where days begin."
 
 
@@ -25,9 +24,7 @@ class UsageRange:
     to: datetime = strawberry.field(description="Exclusive.")
 
 
-@strawberry.input(
-    one_of=True, description="A period ends with the bucket that holds the present."
-)
+@strawberry.input(one_of=True, description="A period ends with the bucket that holds the present.")
 class UsageWindow:
     """Exactly one of both."""
 

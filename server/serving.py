@@ -26,6 +26,7 @@ from server.failures import CannotStart
 from server.logs import configure_logs
 from server.settings import PREFIX, Settings
 from server.wiring import front_door, running_services
+from trunkline.services import Services
 
 log = structlog.get_logger("trunkline.server")
 
@@ -36,16 +37,23 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _KEYS_TO_OFFER = ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY")
 
 
-def run_server(settings: Settings) -> None:
+Beside = Callable[[Services], contextlib.AbstractAsyncContextManager[None]]
+"""What runs beside the server for as long as it serves."""
+
+
+def run_server(settings: Settings, *, beside: Beside | None = None) -> None:
     """Serve until a signal comes. Raises `CannotStart`."""
     # Whatever is written, the database above all, is the owner's alone.
     os.umask(0o077)
     configure_logs(settings.log_format)
     make_data_dir(settings)
     held = credentials(settings)
-    with sole_server(settings.database_path), listening_socket(settings) as listener:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings, held, listener))
+    with (
+        sole_server(settings.database_path),
+        listening_socket(settings) as listener,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runner.run(_serve(settings, held, listener, beside))
 
 
 @contextlib.contextmanager
@@ -68,8 +76,13 @@ def listening_socket(settings: Settings) -> Iterator[socket.socket]:
         yield listener
 
 
-async def _serve(settings: Settings, held: Credentials, listener: socket.socket) -> None:
-    async with running_services(settings, held) as services:
+async def _serve(
+    settings: Settings, held: Credentials, listener: socket.socket, beside: Beside | None
+) -> None:
+    async with (
+        running_services(settings, held) as services,
+        beside(services) if beside is not None else contextlib.nullcontext(),
+    ):
         door = front_door(services, settings, held.admin_token)
         address = settings.address(listener.getsockname()[1])
         link = sign_in_link(address, await door.gate.issue_code())

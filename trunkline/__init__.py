@@ -1,3 +1,3 @@
-"""The work: providers, failover, usage, catalog and secrets. Knows nothing of GraphQL or HTTP servers."""
+"""The work: providers, failover, usage, catalog and secrets. Knows no GraphQL and no HTTP server."""
 
 __version__ = "0.1.0"

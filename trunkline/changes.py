@@ -20,7 +20,7 @@ class Unset(Enum):
 
 
 UNSET: Final = Unset.UNSET
-Given: TypeAlias = T | None | Literal[Unset.UNSET]
+Given: TypeAlias = T | Literal[Unset.UNSET] | None
 """A field of an update: a value, null, or left out."""
 
 LONGEST_NAME = 200

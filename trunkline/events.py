@@ -67,7 +67,7 @@ class Subscription:
 
     def __init__(self, kinds: tuple[type, ...]) -> None:
         self._kinds = kinds
-        # One entry an object, in the order of first change. Touched by the event loop's thread only.
+        # One entry an object, in the order of first change. Touched by the event loop only.
         self._pending: dict[_Slot, Event] = {}
         self._missed = False
         self._arrived = asyncio.Event()

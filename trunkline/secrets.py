@@ -36,9 +36,8 @@ class Secrets:
             self._fernet = MultiFernet([Fernet(key) for key in keys])
         except (ValueError, TypeError) as error:
             raise BadSecretKey(
-                "each key is 32 random bytes in URL-safe base64, as "
-                "`python -c 'import os,base64;print(base64.urlsafe_b64encode(os.urandom(32)).decode())'` "
-                "makes one; separate several by commas, newest first"
+                "each key is 32 random bytes in URL-safe base64, as `openssl rand -base64 32 | "
+                "tr +/ -_` prints; separate several by commas, newest first"
             ) from error
 
     def seal(self, api_key: str, *, provider_id: int, origin: str) -> bytes:

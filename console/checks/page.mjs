@@ -76,7 +76,7 @@ async function showsUsageArriving() {
 }
 
 async function drawsLiveUsage() {
-  await page.getByRole("button", { name: /Live usage/ }).click();
+  await page.getByRole("button", { name: "Show Live usage" }).click();
   await connected();
   await total("Requests", "1");
   await page.getByRole("group", { name: "By" }).getByRole("button", { name: "Agent" }).click();
@@ -110,7 +110,7 @@ async function looksGoodInBothThemes() {
   await shoot("live-usage-dark");
   const ground = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
   assert.notEqual(ground, "rgb(255, 255, 255)", "dark is light");
-  await page.getByRole("button", { name: /Examples/ }).click();
+  await page.getByRole("button", { name: "Show Examples" }).click();
   await shoot("examples-dark");
   await page.emulateMedia({ colorScheme: "light" });
   await shoot("examples-light");
@@ -143,7 +143,7 @@ async function takesAToken() {
   await page.getByRole("alert").getByText(/token/).waitFor();
   await field.fill(required("TRUNKLINE_ADMIN_TOKEN"));
   await page.getByRole("button", { name: "Sign in" }).click();
-  await page.getByRole("button", { name: "Live usage" }).click();
+  await page.getByRole("button", { name: "Show Live usage" }).click();
   await connected();
   const stored = await page.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }]));
   assert.ok(!stored.includes(required("TRUNKLINE_ADMIN_TOKEN")), "the browser remembers the token");
@@ -180,7 +180,7 @@ function complainsOfNothing() {
 
 async function openExample(name) {
   const panel = page.getByRole("region", { name: "Examples", exact: true });
-  if (!(await panel.isVisible())) await page.getByRole("button", { name: /Examples/ }).click();
+  if (!(await panel.isVisible())) await page.getByRole("button", { name: "Show Examples" }).click();
   await page.locator(`[data-example="${name}"]`).click();
 }
 

@@ -4,7 +4,7 @@ import { useMemo } from "react";
 
 import type { Api } from "./api";
 import { ApiContext } from "./ApiContext";
-import { EXAMPLES, EXAMPLES_BY_NAME } from "./examples/examples";
+import { EXAMPLES_BY_NAME } from "./examples/examples";
 import { EXAMPLES_TITLE, ExamplesIcon, ExamplesPanel } from "./examples/ExamplesPanel";
 import { startingVariables } from "./examples/variables";
 import { LIVE_USAGE_TITLE, LiveUsageIcon, LiveUsagePanel } from "./live/LiveUsagePanel";
@@ -23,12 +23,7 @@ const PLUGINS: GraphiQLPlugin[] = [
 
 /** GraphiQL with our examples and live usage beside it. */
 export function Explorer({ api, onSignOut }: Props) {
-  const firstTab = useMemo(() => {
-    const first = EXAMPLES_BY_NAME.get("ProviderOverview") ?? EXAMPLES[0];
-    return first
-      ? [{ query: first.document, variables: startingVariables(first.name, null) }]
-      : [];
-  }, []);
+  const start = useMemo(firstVisit, []);
   return (
     <ApiContext value={api}>
       <GraphiQL
@@ -36,8 +31,8 @@ export function Explorer({ api, onSignOut }: Props) {
         storage={pageStorage}
         plugins={PLUGINS}
         visiblePlugin={EXAMPLES_TITLE}
-        defaultTabs={firstTab}
-        defaultQuery=""
+        defaultQuery={start?.query ?? ""}
+        {...(start ? { initialVariables: start.variables } : {})}
         defaultEditorToolsVisibility="variables"
         showPersistHeadersSettings={false}
         schemaDescription
@@ -51,4 +46,11 @@ export function Explorer({ api, onSignOut }: Props) {
       </GraphiQL>
     </ApiContext>
   );
+}
+
+/** What somebody who has typed nothing yet finds in the editors, ready to run. */
+function firstVisit(): { query: string; variables: string } | null {
+  const first = EXAMPLES_BY_NAME.get("ProviderOverview");
+  if (!first || pageStorage.getItem("graphiql:tabState")) return null;
+  return { query: first.document, variables: startingVariables(first.name, null) };
 }

@@ -1,4 +1,4 @@
-"""How Alembic runs our revisions: on the connection that `db.migrate` hands over, in its transaction."""
+"""How Alembic runs our revisions: on the connection of `db.migrate`, in its transaction."""
 
 from alembic import context
 

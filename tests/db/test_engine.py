@@ -67,9 +67,9 @@ async def test_a_cancelled_caller_does_not_undo_the_write(database: Database) ->
     with pytest.raises(asyncio.CancelledError):
         await caller
     go_on.set()
-    await database.transact(lambda connection: asyncio.sleep(0))
-    while await _value(database) is None:
-        await asyncio.sleep(0)
+    # SQLite has one writer and PostgreSQL ten: either way the write ends on its own.
+    await database.close()
+    assert await _value(database) == "1"
 
 
 async def test_two_hundred_read_modify_writes_lose_none(database: Database) -> None:

@@ -1,4 +1,4 @@
-"""The served schema keeps the contract, says what everything is, and is the one that was exported."""
+"""The served schema keeps the contract, describes everything, and is the exported one."""
 
 from pathlib import Path
 from typing import Any, get_type_hints

@@ -17,7 +17,8 @@ query { providers { totalCount nodes {
 """
 CREATE_CHAIN = """
 mutation ($input: CreateFailoverChainInput!) { createFailoverChain(input: $input) {
-  failoverChain { id slug version steps { id position maxRetries timeoutSeconds model { wireName } } }
+  failoverChain { id slug version
+    steps { id position maxRetries timeoutSeconds model { wireName } } }
   userErrors { code field message }
 } }
 """
@@ -97,7 +98,7 @@ async def test_a_chain_is_built_reordered_and_deleted(services: Services, execut
     await seed(services)
     nodes = (await execute("{ models(first: 3) { nodes { id } } }"))["models"]["nodes"]
     steps = [{"modelId": node["id"]} for node in nodes]
-    steps[1] |= {"maxRetries": 0, "timeoutSeconds": 0.1}  # type: ignore[dict-item]
+    steps[1] |= {"maxRetries": 0, "timeoutSeconds": 0.1}
     created = (await execute(CREATE_CHAIN, input={"name": "Größe & Preis", "steps": steps}))[
         "createFailoverChain"
     ]
@@ -220,7 +221,7 @@ async def test_an_evening_counts_in_its_own_day_in_every_zone(
                     "window": window,
                     "timezone": zone,
                     "granularity": "DAY",
-                },  # fmt: skip
+                },
             )
         )["usageSeries"]
         points = series["groups"][0]["points"]

@@ -1,6 +1,7 @@
 """A real server on a free port, with a small schema, for tests of the protocols."""
 
 import asyncio
+import json
 import shutil
 import socket
 import threading
@@ -276,7 +277,7 @@ def initialized(server: RunningServer) -> Callable[[], Coroutine[Any, Any, Clien
     async def open_socket() -> ClientConnection:
         connection = await server.socket()
         await connection.send(
-            '{"type": "connection_init", "payload": {"Authorization": "Bearer %s"}}' % TOKEN
+            json.dumps({"type": "connection_init", "payload": {"Authorization": f"Bearer {TOKEN}"}})
         )
         assert '"connection_ack"' in str(await connection.recv())
         return connection

@@ -1,4 +1,4 @@
-"""A server that is killed in the middle of its work has, when it starts again, what it acknowledged."""
+"""A server that is killed in the middle of its work has what it acknowledged, once."""
 
 import asyncio
 import os

@@ -273,7 +273,7 @@ def test_a_bad_get_is_a_400(server: Any, parameters: Any) -> None:
 
 
 def test_bytes_in_a_url_that_are_no_text_get_an_answer(server: Any) -> None:
-    head = f"GET /graphql?query=%ff%fe%ed%a0%80&x=\xff HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    head = "GET /graphql?query=%ff%fe%ed%a0%80&x=\xff HTTP/1.1\r\nHost: 127.0.0.1\r\n"
     answer = server.raw(
         head.encode("latin-1")
         + f"Authorization: Bearer {server.token}\r\nConnection: close\r\n\r\n".encode()

@@ -23,7 +23,7 @@ async def say(connection: ClientConnection, message: object) -> None:
 
 
 async def closed(connection: ClientConnection) -> tuple[int, str]:
-    with pytest.raises(ConnectionClosed) as caught:
+    with pytest.raises(ConnectionClosed) as caught:  # noqa: PT012  # whatever comes before the end
         while True:
             await asyncio.wait_for(connection.recv(), 5)
     assert caught.value.rcvd is not None

@@ -183,7 +183,7 @@ async def delete_chain(services: Services, chain_id: int, expected_version: int 
 
 
 def slug_of(name: str) -> str:
-    """A slug made from a name: `Größe & Preis` becomes `grosse-preis`; `chain` where nothing is left."""
+    """A slug made from a name: `Größe & Preis` becomes `grosse-preis`."""
     folded = unicodedata.normalize("NFKD", name.casefold())
     letters = "".join(
         character if character.isascii() and character.isalnum() else "-"

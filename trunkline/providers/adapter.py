@@ -235,7 +235,7 @@ def _message(status: ConnectionTestStatus, answer: Answer) -> str:
             ConnectionTestStatus.NO_CREDIT: "the account has no credit left, or reached its "
             "spending limit: add credit with the provider",
             ConnectionTestStatus.RATE_LIMITED: "the provider asks to wait: try again in a minute",
-            ConnectionTestStatus.TIMEOUT: "the provider says that it took too long itself: try again",
+            ConnectionTestStatus.TIMEOUT: "the provider says that it took too long: try again",
             ConnectionTestStatus.UPSTREAM_ERROR: f"the provider answered {answer.status}, a fault "
             "of its own: try again later, or look at its status page",
         }[status]

@@ -68,10 +68,8 @@ def _embedded(address: Address) -> Address:
         return address.sixtofour
     if address.teredo is not None:
         return address.teredo[1]
-    if (
-        any(address in network for network in _NAT64)
-        or int(address) >> 32 == 0
-        and int(address) > 1
+    if any(address in network for network in _NAT64) or (
+        int(address) >> 32 == 0 and int(address) > 1
     ):
         return IPv4Address(int(address) & 0xFFFFFFFF)
     return address

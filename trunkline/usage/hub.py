@@ -9,8 +9,9 @@ again. That is its one slot: a slow reader holds up nobody, and what lay between
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from datetime import datetime
 
 import structlog
 
@@ -32,11 +33,13 @@ from trunkline.usage.series import Series
 log = structlog.get_logger(__name__)
 
 TICK_SECONDS = 0.25
+# A sleep counts by another clock than windows do, which may be set meanwhile.
+LONGEST_SLEEP_SECONDS = 60.0
 Sleep = Callable[[float], Awaitable[None]]
 
 
 class UsageHub:
-    """Makes a feed when the first subscriber of a series comes, and ends it when the last leaves."""
+    """Makes a feed when a series' first subscriber comes, and ends it when the last leaves."""
 
     def __init__(
         self,
@@ -53,7 +56,7 @@ class UsageHub:
         # Touched by the event loop's thread only, and never across an await.
         self._feeds: dict[SeriesRequest, _Feed] = {}
 
-    async def watch(self, request: SeriesRequest) -> AsyncIterator[Update]:
+    async def watch(self, request: SeriesRequest) -> AsyncGenerator[Update]:
         """A snapshot, then what changed, until the caller closes it. Raises `BadRequest`."""
         feed = self._feeds.get(request)
         if feed is None:
@@ -102,7 +105,7 @@ class _Feed:
         self._compared: tuple[Series | None, Series, Update | None] | None = None
         self._task = asyncio.create_task(self._run())
 
-    async def updates(self) -> AsyncIterator[Update]:
+    async def updates(self) -> AsyncGenerator[Update]:
         """What one subscriber gets."""
         held: Series | None = None
         wake = asyncio.Event()
@@ -126,8 +129,7 @@ class _Feed:
     async def close(self) -> None:
         """End the feed."""
         self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
+        await asyncio.wait({self._task})
 
     def _update(self, held: Series | None, newest: Series) -> Update | None:
         compared = self._compared
@@ -140,11 +142,14 @@ class _Feed:
             UsageRecorded, ProviderChanged, ModelChanged, FailoverChainChanged
         ) as changes:
             while self._refusal is None:
-                await self._compute()
+                computed = await self._compute()
                 await self._sleep(TICK_SECONDS)
-                await self._something_happens(changes)
+                if computed is not None:
+                    await self._something_happens(computed, changes)
 
-    async def _compute(self) -> None:
+    async def _compute(self) -> Series | None:
+        """Bring the feed to the newest state; None where that failed and is to be tried again."""
+        newest = None
         try:
             newest = await read_series(self._database, self._request, self._clock)
         except BadRequest as refusal:
@@ -152,22 +157,23 @@ class _Feed:
         except Exception:  # A feed outlives the store's bad moments: it tries again next tick.
             log.exception("usage feed could not be computed")
         else:
-            if newest != self._newest:
-                self._newest = newest
+            self._newest = newest
         for wake in self._waiting:
             wake.set()
+        return newest
 
-    async def _something_happens(self, changes: Subscription) -> None:
+    async def _something_happens(self, held: Series, changes: Subscription) -> None:
         """Return when something changed, or the window moves."""
-        if self._newest is None:
-            return
         waits: set[asyncio.Future[None]] = {asyncio.ensure_future(changes.drained())}
         if self._request.window.period is not None:
-            remaining = (self._newest.window.end - self._clock()).total_seconds()
-            waits.add(asyncio.ensure_future(self._sleep(max(0.0, remaining))))
+            waits.add(asyncio.ensure_future(self._time_reaches(held.window.end)))
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for wait in waits:
                 wait.cancel()
             await asyncio.gather(*waits, return_exceptions=True)
+
+    async def _time_reaches(self, end: datetime) -> None:
+        while (remaining := (end - self._clock()).total_seconds()) > 0:
+            await self._sleep(min(remaining, LONGEST_SLEEP_SECONDS))

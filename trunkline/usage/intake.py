@@ -1,4 +1,4 @@
-"""Usage events as they are reported, checked before anything else happens: every problem at once."""
+"""Usage events as they are reported, checked before anything else: every problem at once."""
 
 import hashlib
 from collections.abc import Sequence
@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 import orjson
 
 from db.columns import to_microseconds
-from trunkline.catalog.changes import LONGEST_NAME
-from trunkline.changes import Problems, unstorable_character
+from trunkline.changes import LONGEST_NAME, Problems, unstorable_character
 from trunkline.errors import ProblemCode
 from trunkline.money import NANOS_PER_DOLLAR
 from trunkline.usage.windows import EARLIEST
@@ -66,8 +65,10 @@ class NewUsageEvent:
         )
 
 
-def check_events(problems: Problems, events: Sequence[NewUsageEvent], now: datetime) -> None:
-    """Note what is wrong with each event, with its path."""
+def check_events(
+    problems: Problems, events: Sequence[NewUsageEvent], now: datetime
+) -> frozenset[int]:
+    """Note what is wrong with each event, with its path, and return the places of the faulty."""
     if not events:
         problems.add(ProblemCode.TOO_FEW, ("events",), "give at least one event")
     if len(events) > MOST_EVENTS:
@@ -76,9 +77,14 @@ def check_events(problems: Problems, events: Sequence[NewUsageEvent], now: datet
             ("events",),
             f"at most {MOST_EVENTS} events a call, not {len(events)}: split them",
         )
-        return
+        return frozenset()
+    faulty = set()
     for place, event in enumerate(events):
+        before = len(problems.found)
         _check(problems, event, ("events", str(place)), now)
+        if len(problems.found) > before:
+            faulty.add(place)
+    return frozenset(faulty)
 
 
 def fingerprint(event: NewUsageEvent) -> bytes:
@@ -120,7 +126,7 @@ def _check(problems: Problems, event: NewUsageEvent, path: tuple[str, ...], now:
     if fits and event.cache_read_tokens + event.cache_write_tokens > event.input_tokens:
         problems.invalid(
             (*path, "inputTokens"),
-            "inputTokens include cache reads and writes, and here they are fewer than both together",
+            "inputTokens include cache reads and writes, and here they are fewer than both",
         )
     if fits and event.reasoning_tokens > event.output_tokens:
         problems.invalid(

@@ -1,16 +1,28 @@
-"""Reading usage: a series, totals for several objects at once, pages of events."""
+"""Reading usage: a series, totals of several objects at once."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
-from db import usage as store
+from db import usage_rollups as store
 from db.engine import Database
-from db.usage import TotalTooLarge, UsageCondition
+from db.usage import UsageCondition, read_clock
+from db.usage_rollups import TotalTooLarge
 from db.vocabulary import UsageDimension, UsageMetric
 from trunkline.clock import Clock
 from trunkline.errors import BadRequest
-from trunkline.usage.series import ZERO, Series, Subject, Sums, make_series
-from trunkline.usage.windows import Window, WindowRequest, window_of
+from trunkline.usage.series import (
+    ZERO,
+    Series,
+    Subject,
+    Sums,
+    check_size,
+    checked,
+    make_series,
+    rank_groups,
+    too_large,
+)
+from trunkline.usage.windows import Span, WindowRequest, window_of
 
 MOST_GROUPS = 100
 
@@ -21,64 +33,68 @@ class SeriesRequest:
 
     dimension: UsageDimension
     window: WindowRequest
-    condition: UsageCondition = UsageCondition()
+    condition: UsageCondition = field(default_factory=UsageCondition)
     top_groups: int = 10
     rank_by: UsageMetric = UsageMetric.COST
 
 
 async def read_series(database: Database, request: SeriesRequest, clock: Clock) -> Series:
-    """The series in one snapshot of the store. Raises `BadRequest`."""
+    """The series, in one snapshot of the store. Raises `BadRequest`.
+
+    First every group's total, then the points of those that are shown: what crosses over from the
+    store is bounded by what is answered, and too many points are refused before they are read.
+    """
     if not 1 <= request.top_groups <= MOST_GROUPS:
         raise BadRequest(f"topGroups takes 1 to {MOST_GROUPS}, not {request.top_groups}")
     window = window_of(request.window, clock())
-    try:
+    dimension, condition = request.dimension, request.condition
+    with _overflow_refused():
         async with database.read() as connection:
-            # The clock first: its snapshot is the one that everything after it reads.
-            as_of = await store.read_clock(connection)
-            found = await store.read_sums(
-                connection,
-                request.dimension,
-                list(zip(window.bucket_starts, window.bucket_ends, strict=True)),
-                request.condition,
+            as_of = await read_clock(connection)
+            totals = await store.sum_groups(
+                connection, dimension, (window.start, window.end), condition
             )
-            ids = [group for group in found if isinstance(group, int) and group]
-            subjects = await store.load_subjects(connection, request.dimension, ids)
-    except TotalTooLarge as error:
-        raise BadRequest(
-            "a total in this window exceeds what can be summed: ask for a shorter one"
-        ) from error
+            ranking = rank_groups(
+                dimension,
+                {group: Sums(*parts) for group, parts in totals.items()},
+                top_groups=request.top_groups,
+                rank_by=request.rank_by,
+            )
+            check_size(ranking, window)
+            points = await store.sum_buckets(
+                connection,
+                dimension,
+                window.bucket_starts,
+                window.end,
+                condition,
+                shown=ranking.shown if ranking.rest else None,
+            )
+            ids = [group for group in ranking.shown if isinstance(group, int) and group]
+            subjects = await store.load_subjects(connection, dimension, ids)
     return make_series(
-        dimension=request.dimension,
         window=window,
         as_of=as_of,
-        sums={
-            group: {place: Sums(*parts) for place, parts in buckets.items()}
-            for group, buckets in found.items()
-        },
+        ranking=ranking,
+        points=points,
         subjects={row.id: Subject(row.id, row.name, row.living) for row in subjects.values()},
-        top_groups=request.top_groups,
-        rank_by=request.rank_by,
     )
 
 
 async def read_totals(
-    database: Database,
-    dimension: UsageDimension,
-    ids: Sequence[int],
-    window: Window,
+    database: Database, dimension: UsageDimension, ids: Sequence[int], span: Span
 ) -> Mapping[int, Sums]:
-    """Totals of several objects over one window, in one statement; zeros for those without usage."""
-    try:
+    """Totals of several objects over one time, in one statement; zeros for those without usage."""
+    with _overflow_refused():
         async with database.read() as connection:
-            found = await store.read_sums(
-                connection,
-                dimension,
-                [(window.start, window.end)],
-                UsageCondition(),
-                groups=ids,
+            found = await store.sum_groups(
+                connection, dimension, (span.start, span.end), UsageCondition(), among=ids
             )
+    return {one: checked(Sums(*found[one])) if one in found else ZERO for one in ids}
+
+
+@contextmanager
+def _overflow_refused() -> Iterator[None]:
+    try:
+        yield
     except TotalTooLarge as error:
-        raise BadRequest(
-            "a total in this window exceeds what can be summed: ask for a shorter one"
-        ) from error
-    return {one: Sums(*found[one][0]) if one in found else ZERO for one in ids}
+        raise too_large() from error

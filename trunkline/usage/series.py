@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from db.usage_rollups import GroupId
 from db.vocabulary import UsageDimension, UsageGranularity, UsageGroupKind, UsageMetric
 from trunkline.errors import BadRequest
 from trunkline.usage.windows import MOST_POINTS, Window
 
 OTHER_KEY = "other"
 NONE_KEY = "none"
+
+_MOST_COUNT = 2**53 - 1
+_MOST_NANOS = 2**63 - 1
 
 
 class Sums(NamedTuple):
@@ -38,25 +42,21 @@ class Sums(NamedTuple):
         """Of the requests whose latency is known; None where there is none."""
         return self.latency_ms_sum / self.latency_count if self.latency_count else None
 
-    def plus(self, other: "Sums") -> "Sums":
-        """The sum of both."""
-        return Sums(*(one + two for one, two in zip(self, other, strict=True)))
-
 
 ZERO = Sums()
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One bucket of one group."""
+    """One bucket of one group. What adds up is in the order in which the store gives it."""
 
     start: datetime
-    requests: int
-    failures: int
-    input_tokens: int
-    output_tokens: int
-    cost_usd: int
-    unpriced_requests: int
+    requests: int = 0
+    failures: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: int = 0
+    unpriced_requests: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,62 +112,106 @@ class Series:
         return self.window.end
 
 
-GroupId = int | str
-"""What the store groups by: an id, 0 for none, or an agent's name, "" for none."""
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The groups of a series, largest first: those `shown`, and the `rest`, summed in one OTHER."""
+
+    dimension: UsageDimension
+    totals: Mapping[GroupId, Sums]
+    shown: tuple[GroupId, ...]
+    rest: tuple[GroupId, ...]
 
 
-def make_series(
-    *,
+def rank_groups(
     dimension: UsageDimension,
-    window: Window,
-    as_of: datetime,
-    sums: Mapping[GroupId, Mapping[int, Sums]],
-    subjects: Mapping[int, Subject],
+    totals: Mapping[GroupId, Sums],
+    *,
     top_groups: int,
     rank_by: UsageMetric,
-) -> Series:
-    """A series from sums by group and index of bucket. Raises `BadRequest` for too many points."""
-    totals = {group: _total(buckets.values()) for group, buckets in sums.items()}
+) -> Ranking:
+    """Which groups are shown, in which order."""
     ranked = sorted(
-        sums, key=lambda group: rank(group_key(dimension, group), totals[group], rank_by)
+        totals, key=lambda group: _rank(group_key(dimension, group), totals[group], rank_by)
     )
-    shown, rest = ranked[:top_groups], ranked[top_groups:]
-    count = (len(shown) + bool(rest)) * len(window.bucket_starts)
+    return Ranking(dimension, totals, tuple(ranked[:top_groups]), tuple(ranked[top_groups:]))
+
+
+def check_size(ranking: Ranking, window: Window) -> None:
+    """Raise `BadRequest` where the series would have too many points, before they are read."""
+    count = (len(ranking.shown) + bool(ranking.rest)) * len(window.bucket_starts)
     if count > MOST_POINTS:
         raise BadRequest(
             f"this would return {count} points, at most {MOST_POINTS} are allowed: ask for fewer "
             "groups, a shorter window or a coarser granularity"
         )
+
+
+def make_series(
+    *,
+    window: Window,
+    as_of: datetime,
+    ranking: Ranking,
+    points: Mapping[GroupId | None, Mapping[int, Sequence[int]]],
+    subjects: Mapping[int, Subject],
+) -> Series:
+    """A series from what the store gives: sums by group (None: the rest) and index of bucket.
+
+    Raises `BadRequest` where a total is more than a client could read exactly.
+    """
     groups = [
-        _group(dimension, group, subjects, totals[group], _points(window, sums[group]))
-        for group in shown
+        _group(ranking, group, subjects, _points(window, points.get(group, {})))
+        for group in ranking.shown
     ]
-    if rest:
-        merged: dict[int, Sums] = {}
-        for group in rest:
-            for index, one in sums[group].items():
-                merged[index] = merged.get(index, ZERO).plus(one)
+    if ranking.rest:
         groups.append(
             Group(
                 key=OTHER_KEY,
                 kind=UsageGroupKind.OTHER,
                 label="Other",
                 subject=None,
-                dimension=dimension,
-                totals=_total(merged.values()),
-                points=_points(window, merged),
+                dimension=ranking.dimension,
+                totals=_total(ranking.totals[group] for group in ranking.rest),
+                points=_points(window, points.get(None, {})),
             )
         )
     return Series(
-        dimension=dimension,
+        dimension=ranking.dimension,
         window=window,
         as_of=as_of,
         groups=tuple(groups),
-        totals=_total(totals.values()),
+        totals=checked(_total(ranking.totals.values())),
     )
 
 
-def rank(key: str, totals: Sums, rank_by: UsageMetric) -> tuple[int, int, int, str]:
+def checked(totals: Sums) -> Sums:
+    """The totals, once they are found to be exact in JSON and in 64 bits. Raises `BadRequest`.
+
+    No part of them is negative, so what they were added from is too.
+    """
+    counts = totals._replace(cost_usd=0, latency_ms_sum=0)
+    if max(counts) > _MOST_COUNT or max(totals) > _MOST_NANOS:
+        raise too_large()
+    return totals
+
+
+def too_large() -> BadRequest:
+    """The refusal of a total that nobody could read exactly."""
+    return BadRequest("a total in this window is too large to be exact: ask for a shorter one")
+
+
+def group_key(dimension: UsageDimension, group: GroupId) -> str:
+    """The group's key: the same in every window, and no two alike in a series."""
+    if not group:
+        return NONE_KEY
+    return f"agent:{group}" if dimension is UsageDimension.AGENT else f"id:{group}"
+
+
+def keys_of(groups: Sequence[Group]) -> tuple[str, ...]:
+    """The groups' keys in their order."""
+    return tuple(group.key for group in groups)
+
+
+def _rank(key: str, totals: Sums, rank_by: UsageMetric) -> tuple[int, int, int, str]:
     """Sorts the largest first, ties by cost, tokens, then key."""
     tokens = totals.input_tokens + totals.output_tokens
     metric = {
@@ -178,63 +222,39 @@ def rank(key: str, totals: Sums, rank_by: UsageMetric) -> tuple[int, int, int, s
     return (-metric, -totals.cost_usd, -tokens, key)
 
 
-def group_key(dimension: UsageDimension, group: GroupId) -> str:
-    """The group's key: the same in every window, and no two alike in a series."""
-    if not group:
-        return NONE_KEY
-    return f"agent:{group}" if dimension is UsageDimension.AGENT else f"id:{group}"
-
-
 def _group(
-    dimension: UsageDimension,
+    ranking: Ranking,
     group: GroupId,
     subjects: Mapping[int, Subject],
-    totals: Sums,
     points: tuple[Point, ...],
 ) -> Group:
     subject = None
     if not group:
         kind = UsageGroupKind.NONE
-        label = "No agent" if dimension is UsageDimension.AGENT else "No failover chain"
+        agent = ranking.dimension is UsageDimension.AGENT
+        label = "No agent" if agent else "No failover chain"
     elif isinstance(group, str):
         kind, label = UsageGroupKind.AGENT, group
     else:
         subject = subjects[group]
         kind, label = UsageGroupKind.OBJECT, subject.label
     return Group(
-        key=group_key(dimension, group),
+        key=group_key(ranking.dimension, group),
         kind=kind,
         label=label,
         subject=subject,
-        dimension=dimension,
-        totals=totals,
+        dimension=ranking.dimension,
+        totals=ranking.totals[group],
         points=points,
     )
 
 
-def _points(window: Window, buckets: Mapping[int, Sums]) -> tuple[Point, ...]:
+def _points(window: Window, buckets: Mapping[int, Sequence[int]]) -> tuple[Point, ...]:
     return tuple(
-        _point(start, buckets.get(index, ZERO)) for index, start in enumerate(window.bucket_starts)
-    )
-
-
-def _point(start: datetime, sums: Sums) -> Point:
-    return Point(
-        start=start,
-        requests=sums.requests,
-        failures=sums.failures,
-        input_tokens=sums.input_tokens,
-        output_tokens=sums.output_tokens,
-        cost_usd=sums.cost_usd,
-        unpriced_requests=sums.unpriced_requests,
+        Point(start, *buckets.get(place, ())) for place, start in enumerate(window.bucket_starts)
     )
 
 
 def _total(parts: Iterable[Sums]) -> Sums:
     columns = list(zip(*parts, strict=True))
     return Sums(*map(sum, columns)) if columns else ZERO
-
-
-def keys_of(groups: Sequence[Group]) -> tuple[str, ...]:
-    """The groups' keys in their order."""
-    return tuple(group.key for group in groups)

@@ -1,4 +1,5 @@
 import { useGraphiQL, useGraphiQLActions } from "@graphiql/react";
+import { Kind, parse } from "graphql";
 import { useState } from "react";
 
 import { useApi } from "../ApiContext";
@@ -10,7 +11,7 @@ export const EXAMPLES_TITLE = "Examples";
 /** The operations of a dashboard; a click opens one in a tab of its own, ready to run. */
 export function ExamplesPanel() {
   const { ask } = useApi();
-  const { addTab } = useGraphiQLActions();
+  const { addTab, setOperationFacts } = useGraphiQLActions();
   const queryEditor = useGraphiQL((state) => state.queryEditor);
   const variableEditor = useGraphiQL((state) => state.variableEditor);
   const [search, setSearch] = useState("");
@@ -21,6 +22,8 @@ export function ExamplesPanel() {
     if (queryEditor?.getValue().trim()) addTab();
     queryEditor?.setValue(example.document);
     variableEditor?.setValue(startingVariables(example.name, known));
+    // GraphiQL reads a new text after a moment; until then it would run the operation shown before.
+    setOperationFacts(factsOf(example));
     queryEditor?.focus();
   }
 
@@ -73,6 +76,14 @@ export function ExamplesIcon() {
       <path d="M12 6.5C10 5 7 4.5 3.5 4.5v13c3.5 0 6.5 .5 8.5 2 2-1.5 5-2 8.5-2v-13c-3.5 0-6.5 .5-8.5 2zM12 6.5v13" />
     </svg>
   );
+}
+
+function factsOf({ document, name }: Example) {
+  const documentAST = parse(document);
+  const operations = documentAST.definitions.filter(
+    (definition) => definition.kind === Kind.OPERATION_DEFINITION,
+  );
+  return { documentAST, operationName: name, operations };
 }
 
 function spaced(name: string): string {
