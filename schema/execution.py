@@ -18,7 +18,7 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
     def build_per_event_executor(self, payload: Any) -> Self:
         """The executor of one event."""
         executor: Self = super().build_per_event_executor(payload)  # type: ignore[assignment]  # a copy of self
-        executor._relevant_sub_fields = {}  # type: ignore[attr-defined]  # the leak
+        executor._relevant_sub_fields = {}  # the leak
         if isinstance(executor.context_value, OperationContext):
             executor.context_value = executor.context_value.fresh()
         return executor

@@ -79,7 +79,7 @@ def postgres_template() -> Iterator[str]:
     name = f"trunkline_template_{uuid4().hex}"
     try:
         asyncio.run(_administer(f'CREATE DATABASE "{name}"'))
-    except (OSError, asyncpg.PostgresError) as error:
+    except (OSError, asyncpg.exceptions.PostgresError) as error:
         skip_or_fail(f"no PostgreSQL at {make_url(POSTGRES_URL).host}: {error}")
     asyncio.run(_migrate(_postgres_url(name)))
     yield name

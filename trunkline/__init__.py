@@ -1,3 +1,3 @@
-"""The work: providers, failover, usage, catalog and secrets. Knows no GraphQL and no HTTP server."""
+"""The work: providers, failover, usage, catalog and secrets. No GraphQL, no HTTP server."""
 
 __version__ = "0.1.0"

@@ -105,8 +105,11 @@ async function comesBackAfterALostConnection() {
 }
 
 async function looksGoodInBothThemes() {
+  await page.getByRole("button", { name: "Model", exact: true }).click();
+  await total("Requests", "4");
   await shoot("live-usage-light");
   await page.emulateMedia({ colorScheme: "dark" });
+  await page.locator(".graphiql-query-editor .monaco-editor.vs-dark").first().waitFor();
   await shoot("live-usage-dark");
   const ground = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
   assert.notEqual(ground, "rgb(255, 255, 255)", "dark is light");

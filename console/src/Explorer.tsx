@@ -1,6 +1,6 @@
-import type { GraphiQLPlugin } from "@graphiql/react";
+import { useGraphiQL, useGraphiQLActions, type GraphiQLPlugin } from "@graphiql/react";
 import { GraphiQL, HISTORY_PLUGIN } from "graphiql";
-import { useMemo } from "react";
+import { useEffect, useState } from "react";
 
 import type { Api } from "./api";
 import { ApiContext } from "./ApiContext";
@@ -21,9 +21,16 @@ const PLUGINS: GraphiQLPlugin[] = [
   HISTORY_PLUGIN,
 ];
 
+/** How our scalars look in variables, so that the editor can check and complete them. */
+const SCALARS = {
+  DateTime: { type: "string", examples: ["2026-11-23T14:05:00Z"] },
+  Decimal: { type: "string", pattern: "^-?[0-9]+(\\.[0-9]{1,9})?$", examples: ["0.25"] },
+  SafeInt: { type: "integer", minimum: 0 },
+};
+
 /** GraphiQL with our examples and live usage beside it. */
 export function Explorer({ api, onSignOut }: Props) {
-  const start = useMemo(firstVisit, []);
+  useState(prepareFirstVisit);
   return (
     <ApiContext value={api}>
       <GraphiQL
@@ -31,11 +38,11 @@ export function Explorer({ api, onSignOut }: Props) {
         storage={pageStorage}
         plugins={PLUGINS}
         visiblePlugin={EXAMPLES_TITLE}
-        defaultQuery={start?.query ?? ""}
-        {...(start ? { initialVariables: start.variables } : {})}
+        defaultQuery=""
         defaultEditorToolsVisibility="variables"
         showPersistHeadersSettings={false}
         schemaDescription
+        customScalarSchemas={SCALARS}
       >
         <GraphiQL.Logo>
           <span className="console-name">Trunkline</span>
@@ -43,14 +50,32 @@ export function Explorer({ api, onSignOut }: Props) {
             Sign out
           </button>
         </GraphiQL.Logo>
+        <SystemTheme />
       </GraphiQL>
     </ApiContext>
   );
 }
 
-/** What somebody who has typed nothing yet finds in the editors, ready to run. */
-function firstVisit(): { query: string; variables: string } | null {
+/** GraphiQL looks at the system's theme when it starts and not again; its editors would stay behind. */
+function SystemTheme() {
+  const theme = useGraphiQL((state) => state.theme);
+  const { setTheme } = useGraphiQLActions();
+  useEffect(() => {
+    const system = window.matchMedia("(prefers-color-scheme: dark)");
+    const follow = () => setTheme(theme);
+    system.addEventListener("change", follow);
+    return () => system.removeEventListener("change", follow);
+  }, [theme, setTheme]);
+  return null;
+}
+
+/**
+ * Somebody who has typed nothing yet finds an operation ready to run. GraphiQL starts from what it
+ * remembers; given as properties, the variables would be gone when the page is loaded again.
+ */
+function prepareFirstVisit(): void {
   const first = EXAMPLES_BY_NAME.get("ProviderOverview");
-  if (!first || pageStorage.getItem("graphiql:tabState")) return null;
-  return { query: first.document, variables: startingVariables(first.name, null) };
+  if (!first || pageStorage.getItem("graphiql:tabState")) return;
+  pageStorage.setItem("graphiql:query", first.document);
+  pageStorage.setItem("graphiql:variables", startingVariables(first.name, null));
 }

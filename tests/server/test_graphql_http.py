@@ -63,7 +63,8 @@ def test_answers_406_where_nothing_of_ours_is_accepted(server: Any, accept: str)
 
 @pytest.mark.parametrize(
     "query",
-    ["{", "", "{ nothing }", "query ($n: String!) { hello(name: $n) }", "fragment F on Query { hello }",
+    ["{", "", "{ nothing }", "query ($n: String!) { hello(name: $n) }",
+     "fragment F on Query { hello }",
      "query A { hello } query B { hello }", "{" * 5_000, "[" * 5_000, '{ hello(name: "\\uD800") }',
      "\x00", "{ hello(name: 1) }", "{ me {" * 400 + " hello " + "}}" * 400],
 )  # fmt: skip

@@ -7,12 +7,12 @@ from typing import Any
 
 import httpx2
 import pytest
+from starlette.types import Message
 
 from server.execution import Outcome
 from server.graphql_sse import EventStream
 
 STREAM = {"Accept": "text/event-stream"}
-Message = dict[str, Any]
 
 
 def events(text: str) -> list[tuple[str, Any]]:

@@ -35,7 +35,7 @@ def ask(server: Any, headers: dict[str, str], **options: Any) -> httpx2.Response
     [
         {},
         {"Authorization": "Bearer wrong"},
-        {"Authorization": "Bearer "},
+        {"Authorization": "Bearer"},
         {"Authorization": ""},
         {"Authorization": "test-admin-token-0123456789"},
         {"Authorization": "Basic test-admin-token-0123456789"},

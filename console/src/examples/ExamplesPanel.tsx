@@ -1,6 +1,6 @@
 import { useGraphiQL, useGraphiQLActions } from "@graphiql/react";
 import { Kind, parse } from "graphql";
-import { useState } from "react";
+import { useState, type ReactNode } from "react";
 
 import { useApi } from "../ApiContext";
 import { PAGES, type Example } from "./examples";
@@ -58,7 +58,7 @@ export function ExamplesPanel() {
                   <span className={`example-kind example-${example.kind}`}>{example.kind}</span>
                   <span className="example-name">{spaced(example.name)}</span>
                   {example.description && (
-                    <span className="example-description">{example.description}</span>
+                    <span className="example-description">{withCode(example.description)}</span>
                   )}
                 </button>
               </li>
@@ -76,6 +76,11 @@ export function ExamplesIcon() {
       <path d="M12 6.5C10 5 7 4.5 3.5 4.5v13c3.5 0 6.5 .5 8.5 2 2-1.5 5-2 8.5-2v-13c-3.5 0-6.5 .5-8.5 2zM12 6.5v13" />
     </svg>
   );
+}
+
+/** Text with `code` in it, as the comments of the operations have it. */
+function withCode(text: string): ReactNode[] {
+  return text.split("`").map((part, index) => (index % 2 ? <code key={index}>{part}</code> : part));
 }
 
 function factsOf({ document, name }: Example) {

@@ -41,12 +41,16 @@ export function LiveUsagePanel() {
           {problem}
         </p>
       )}
-      {series && <Usage series={series} />}
+      {series && <Usage series={series} name={nameOf(dimension)} />}
     </section>
   );
 }
 
-function Usage({ series }: { series: UsageSeries }) {
+function nameOf(dimension: Dimension): string {
+  return DIMENSIONS.find(([value]) => value === dimension)?.[1] ?? dimension;
+}
+
+function Usage({ series, name }: { series: UsageSeries; name: string }) {
   const colorOf = useColors();
   const { totals, groups } = series;
   // Where nothing has a price, the requests still show when something happened.
@@ -77,20 +81,26 @@ function Usage({ series }: { series: UsageSeries }) {
             axis={(value) => (byCost ? `$${short(value)}` : short(value))}
             colorOf={colorOf}
           />
-          <Groups groups={groups} colorOf={colorOf} />
+          <Groups name={name} groups={groups} colorOf={colorOf} />
         </>
       )}
     </>
   );
 }
 
-function Groups({ groups, colorOf }: { groups: UsageGroup[]; colorOf(key: string): string }) {
+interface GroupsProps {
+  name: string;
+  groups: UsageGroup[];
+  colorOf(key: string): string;
+}
+
+function Groups({ name, groups, colorOf }: GroupsProps) {
   const most = Math.max(...groups.map((group) => Number(group.totals.costUsd)), 0);
   return (
     <table className="live-groups">
       <thead>
         <tr>
-          <th scope="col">Group</th>
+          <th scope="col">{name}</th>
           <th scope="col">Requests</th>
           <th scope="col">Tokens</th>
           <th scope="col">Cost</th>

@@ -9,9 +9,9 @@ interface Props {
   colorOf(key: string): string;
 }
 
-const WIDTH = 420;
-const HEIGHT = 150;
-const LEFT = 44;
+const WIDTH = 330;
+const HEIGHT = 160;
+const LEFT = 40;
 const BOTTOM = 20;
 const TOP = 8;
 
