@@ -306,7 +306,13 @@ async def delete_provider(connection: AsyncConnection, provider_id: int, *, now:
 
 
 async def chain_ids_using_provider(connection: AsyncConnection, provider_id: int) -> Sequence[int]:
-    """The living chains that have a step with a model of this provider."""
+    """The living chains that have a step with a model of this provider.
+
+    Its models are held until the transaction ends: whoever was about to put one into a chain has
+    done so before this looks, or finds it deleted.
+    """
+    held = select(models.c.id).where(models.c.provider_id == provider_id).order_by(models.c.id)
+    await connection.execute(held.with_for_update())
     statement = (
         select(failover_chains.c.id)
         .distinct()

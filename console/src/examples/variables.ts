@@ -1,7 +1,8 @@
 /**
  * Variables that an example starts with: real ids of this server where running it does no harm.
  *
- * What deletes or spends is left for the person to fill in. GraphiQL reads comments in variables.
+ * What deletes is left for the person to fill in. GraphiQL reads comments in variables, and underlines
+ * a field that has a default and can't be null where it is left out, so here none is.
  */
 
 /** Some objects of this server, to point examples at. */
@@ -60,6 +61,8 @@ export function localTimezone(): string {
   return zone && zone !== "Etc/Unknown" ? zone : "UTC";
 }
 
+const RANKING = { topGroups: 10, rankBy: "COST" };
+
 const VARIABLES: Record<string, (places: Places) => string> = {
   ProviderOverview: ({ timezone }) => json({ timezone }),
   ProviderModels: ({ slug }) => json({ slug, first: 50 }),
@@ -73,6 +76,7 @@ const VARIABLES: Record<string, (places: Places) => string> = {
         name: "Groq",
         kind: "OPENAI_COMPATIBLE",
         baseUrl: "https://api.groq.com/openai/v1",
+        enabled: true,
       },
     }),
   UpdateProvider: ({ provider }) =>
@@ -104,11 +108,15 @@ const VARIABLES: Record<string, (places: Places) => string> = {
     "search": "claude",
     // "capabilities": ["TOOLS", "VISION"],
     // "maxInputPerMillion": "3",
-    "minContextWindow": 100000
+    "minContextWindow": 100000,
+    "includeDeprecated": false
   }
 }`,
   CatalogOfProvider: ({ slug }) => json({ slug, first: 50, sort: "NAME" }),
-  CatalogCounts: () => json({ all: {}, filtered: { capabilities: ["REASONING"] } }),
+  CatalogCounts: () => json({
+      all: { includeDeprecated: true },
+      filtered: { capabilities: ["REASONING"], includeDeprecated: false },
+    }),
   CatalogModelById: ({ model }) => json({ id: model }),
   CreateModel: ({ provider }) =>
     json({
@@ -139,6 +147,7 @@ const VARIABLES: Record<string, (places: Places) => string> = {
     json({
       input: {
         name: "Support answers",
+        enabled: true,
         steps: [{ modelId: model }, { modelId: otherModel, maxRetries: 1, timeoutSeconds: 60 }],
       },
     }),
@@ -157,10 +166,12 @@ const VARIABLES: Record<string, (places: Places) => string> = {
   UsageSummary: ({ timezone }) => json({ dimension: "PROVIDER", timezone }),
   UsageOverTime: ({ timezone }) =>
     json({
-      input: { dimension: "MODEL", window: { period: "LAST_7_DAYS" }, timezone, topGroups: 10 },
+      input: { dimension: "MODEL", window: { period: "LAST_7_DAYS" }, timezone, ...RANKING },
     }),
   LiveUsage: ({ timezone }) =>
-    json({ input: { dimension: "AGENT", window: { period: "TODAY" }, timezone, topGroups: 10 } }),
+    json({
+      input: { dimension: "AGENT", window: { period: "TODAY" }, timezone, ...RANKING },
+    }),
 
   RecentUsageEvents: () => json({ first: 50 }),
   RecordUsage: ({ modelProvider, modelName }) =>
@@ -172,9 +183,13 @@ const VARIABLES: Record<string, (places: Places) => string> = {
             providerSlug: modelProvider,
             modelName,
             agent: "graphiql",
+            succeeded: true,
             inputTokens: 1200,
             cacheReadTokens: 1000,
+            cacheWriteTokens: 0,
             outputTokens: 300,
+            reasoningTokens: 0,
+            estimated: false,
           },
         ],
       },

@@ -1,4 +1,4 @@
-"""Deltas: merged by the contract's rules they give the newest state exactly, whatever was skipped."""
+"""Deltas, merged by the contract's rules: the newest state exactly, whatever was skipped."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

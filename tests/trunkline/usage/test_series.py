@@ -93,7 +93,8 @@ def test_none_is_ranked_and_other_comes_last_even_where_it_is_largest() -> None:
 
 def test_no_name_of_an_agent_takes_the_key_of_another_group() -> None:
     names = ["none", "other", "agent:none", "id:1", "-", ""]
-    made = series({name: Sums(requests=1) for name in names} | {"x": Sums()}, top_groups=6)
+    totals: dict[GroupId, Sums] = {name: Sums(requests=1, cost_usd=1) for name in names}
+    made = series(totals | {"x": Sums(requests=1)}, top_groups=6)
     keys = keys_of(made.groups)
     assert len(set(keys)) == len(keys) == 7
     assert {group.label for group in made.groups} >= {"none", "other", "No agent", "Other"}

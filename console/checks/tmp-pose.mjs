@@ -1,0 +1,27 @@
+import { openBrowser } from "./chromium.mjs";
+const b = await openBrowser(); const page = await b.context.newPage();
+await page.setViewportSize({width: 1440, height: 860});
+if (process.env.DARK) await page.emulateMedia({colorScheme:"dark"});
+await page.goto(process.env.LINK);
+await page.getByRole("button",{name:"Sign out"}).waitFor();
+await page.locator('[data-example="LiveUsage"]').click();
+await page.waitForTimeout(2500);
+await page.locator('.graphiql-editor-tool .view-line').nth(1).getByText('input').hover();
+await page.waitForTimeout(1500);
+console.log((await page.locator('.monaco-hover').allInnerTexts()).join('|'));
+await page.mouse.move(700,20);
+await page.getByRole("button",{name:/^Execute query/}).click();
+await page.getByRole("button",{name:"Show Live usage"}).click();
+await page.locator('.live-usage[data-connection="live"]').waitFor();
+await page.getByRole("button",{name:"Model",exact:true}).click();
+await page.waitForTimeout(5000);
+await page.screenshot({path:`/tmp/shots/demo-today-${process.env.DARK?'dark':'light'}.png`});
+await page.getByRole("button",{name:"7 days",exact:true}).click();
+await page.waitForTimeout(6000);
+await page.screenshot({path:`/tmp/shots/demo-week-${process.env.DARK?'dark':'light'}.png`});
+await page.getByRole("button",{name:"Month",exact:true}).click();
+await page.waitForTimeout(4000);
+await page.screenshot({path:`/tmp/shots/demo-month-${process.env.DARK?'dark':'light'}.png`});
+console.log(b.seen.problems);
+await b.close();
+process.exit(0)
