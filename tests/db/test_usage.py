@@ -183,7 +183,7 @@ async def test_an_event_is_inserted_once_and_counted_once(
     assert sums == {"": (4, 0, 40, 16, 4, 12, 8, 28, 0, 0, 0, 0)}
 
 
-def test_what_an_event_adds(objects: Objects | None = None) -> None:
+def test_what_an_event_adds() -> None:
     made = Objects()
     made.models = [(1, 2)]
     parts = dict(
@@ -428,12 +428,12 @@ async def test_history_outlives_what_it_names(database: Database, objects: Objec
         assert await find_event(connection, row.id) == row
         assert await find_event(connection, row.id + 1) is None
         labels = (row.provider_label, row.model_label, row.failover_chain_label, row.agent)
-        assert labels == ("One", "small", "Chain one", "x")
+        assert labels == ("One", "large", "Chain one", "x")
         ids = (row.provider_id, row.model_id, row.failover_chain_id)
         assert ids == (provider_id, model_id, chain_id)
         for dimension, name in (
             (UsageDimension.PROVIDER, "One"),
-            (UsageDimension.MODEL, "small"),
+            (UsageDimension.MODEL, "large"),
             (UsageDimension.FAILOVER_CHAIN, "Chain one"),
         ):
             (group,) = await sum_groups(connection, dimension, (NOW, NOW + QUARTER), ALL)

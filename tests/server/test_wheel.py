@@ -1,0 +1,80 @@
+"""The wheel, installed alone in another environment: page and operations in it, and it serves."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.request
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import skip_or_fail
+from tests.console import live_server
+from tests.console.live_server import ADMIN_TOKEN
+
+ROOT = Path(__file__).parents[2]
+OPERATIONS = sorted(path.name for path in (ROOT / "graphql" / "operations").glob("*.graphql"))
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_the_page_and_serves_it_without_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not (ROOT / "server" / "page" / "index.html").is_file():
+        skip_or_fail("the page is not built: make page")
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path, ROOT],
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "server/page/index.html" in names
+    assert [f"server/page/operations/{name}" for name in OPERATIONS] == sorted(
+        name for name in names if name.startswith("server/page/operations/")
+    )
+    assert not any(name.startswith(("tests/", "console/", "graphql/")) for name in names)
+
+    environment = tmp_path / "environment"
+    venv.create(environment, with_pip=True)
+    subprocess.run(
+        [environment / "bin" / "pip", "install", "--quiet", wheel],
+        check=True,
+        capture_output=True,
+        cwd=tmp_path,
+    )
+    program = environment / "bin" / "trunkline"
+    monkeypatch.setattr(live_server, "_TRUNKLINE", program)
+    # Neither Node nor the checkout is to be found from there.
+    own = {
+        "PATH": str(environment / "bin"),
+        "HOME": str(tmp_path),
+        "TRUNKLINE_DATA_DIR": str(tmp_path / "data"),
+        "TRUNKLINE_ADMIN_TOKEN": ADMIN_TOKEN,
+    }
+    assert shutil.which("node", path=own["PATH"]) is None
+    monkeypatch.chdir(tmp_path)
+    log = tmp_path / "log"
+    with log.open("w") as errors, live_server._started(own, errors.fileno()) as process:
+        url = live_server._wait_for_link(process, log).partition("/graphiql")[0]
+        with urllib.request.urlopen(f"{url}/graphiql") as page:
+            assert b'id="console"' in page.read()
+        request = urllib.request.Request(  # our own server
+            f"{url}/graphql",
+            data=json.dumps({"query": "{ providers { totalCount } }"}).encode(),
+            headers={
+                "Content-Type": "application/json",
+                "Authorization": f"Bearer {ADMIN_TOKEN}",
+            },
+        )
+        with urllib.request.urlopen(request) as answer:
+            assert json.load(answer) == {"data": {"providers": {"totalCount": 4}}}
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+    assert process.returncode == 0
+    assert os.listdir(tmp_path / "data")  # noqa: PTH208  # that something was kept is all
