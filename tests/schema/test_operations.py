@@ -71,7 +71,7 @@ async def test_a_dashboards_day(services: Services, execute: Execute, simulator:
     async def do(name: str, **variables: Any) -> Any:
         done.add(name)
         data = await run(execute, name, **variables)
-        payload = data.get(name[0].lower() + name[1:])
+        payload: Any = data.get(name[0].lower() + name[1:])
         if OPERATIONS[name][1] is OperationType.MUTATION:
             assert payload["userErrors"] == [], payload
         return payload if payload is not None else data
