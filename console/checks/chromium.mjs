@@ -30,12 +30,13 @@ export async function openBrowser() {
       "--disable-sync",
     ],
   });
-  context.setDefaultTimeout(20_000);
+  context.setDefaultTimeout(45_000);
   const seen = { urls: new Set(), problems: [] };
   context.on("request", (request) => seen.urls.add(request.url()));
   context.on("page", (page) => page.on("websocket", (socket) => seen.urls.add(socket.url())));
   context.on("console", (message) => {
-    if (message.type() === "error") seen.problems.push(`${message.text()} (${message.location().url})`);
+    if (message.type() === "error")
+      seen.problems.push(`${message.text()} (${message.location().url})`);
   });
   context.on("weberror", (problem) => seen.problems.push(String(problem.error())));
   return {

@@ -14,20 +14,25 @@ import { fileURLToPath } from "node:url";
 import { buildSchema, GraphQLError, parse, validate } from "graphql";
 
 const folder = fileURLToPath(new URL("../../graphql/operations/", import.meta.url));
-const schemaFile = process.argv[2] ?? fileURLToPath(new URL("../../graphql/schema.graphql", import.meta.url));
+const schemaFile =
+  process.argv[2] ?? fileURLToPath(new URL("../../graphql/schema.graphql", import.meta.url));
 
 const schema = buildSchema(readFileSync(schemaFile, "utf8"));
 const problems = [];
 const operations = [];
 const takenBy = new Map();
 
-for (const file of readdirSync(folder).filter((name) => name.endsWith(".graphql")).sort()) {
+for (const file of readdirSync(folder)
+  .filter((name) => name.endsWith(".graphql"))
+  .sort()) {
   const document = parse(readFileSync(`${folder}${file}`, "utf8"));
   for (const problem of validate(schema, document)) problems.push(`${file}: ${inLine(problem)}`);
   for (const definition of document.definitions) {
     const name = definition.name?.value;
     if (!name || !/^[A-Z][A-Za-z0-9]*$/.test(name)) {
-      problems.push(`${file}: ${name ?? "an operation without a name"}: give it a name in PascalCase`);
+      problems.push(
+        `${file}: ${name ?? "an operation without a name"}: give it a name in PascalCase`,
+      );
       continue;
     }
     if (takenBy.has(name)) problems.push(`${file}: ${name} is a name of ${takenBy.get(name)} too`);

@@ -123,12 +123,19 @@ async function remembersNoKey() {
   await openExample("UpdateProvider");
   await page.locator(".graphiql-editor-tool .view-lines").first().click();
   await page.keyboard.press("ControlOrMeta+A");
-  await page.keyboard.insertText(JSON.stringify({ input: { id: "x", apiKey: FAKE_KEY } }, null, 2));
+  await page.keyboard.insertText(
+    JSON.stringify({ input: { id: "to-remember", apiKey: FAKE_KEY } }),
+  );
   await execute();
   await answerHolds(/updateProvider|errors/);
   // GraphiQL writes what it holds half a second after the last change.
-  await page.waitForFunction(() => (sessionStorage["graphiql:tabState"] ?? "").includes("apiKey"));
-  const stored = await page.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }]));
+  await page.waitForFunction(() =>
+    (sessionStorage["graphiql:tabState"] ?? "").includes("to-remember"),
+  );
+  const stored = await page.evaluate(() =>
+    JSON.stringify([{ ...localStorage }, { ...sessionStorage }]),
+  );
+  assert.ok(stored.includes("apiKey"), "the variables were not typed");
   assert.ok(!stored.includes(FAKE_KEY), "the browser remembers an API key");
 }
 
@@ -148,7 +155,9 @@ async function takesAToken() {
   await page.getByRole("button", { name: "Sign in" }).click();
   await page.getByRole("button", { name: "Show Live usage" }).click();
   await connected();
-  const stored = await page.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }]));
+  const stored = await page.evaluate(() =>
+    JSON.stringify([{ ...localStorage }, { ...sessionStorage }]),
+  );
   assert.ok(!stored.includes(required("TRUNKLINE_ADMIN_TOKEN")), "the browser remembers the token");
 }
 
@@ -204,7 +213,9 @@ async function holds(selector, pattern) {
   await page.waitForFunction(
     ([selector, source]) => {
       const lines = [...document.querySelectorAll(`${selector} > .view-line`)];
-      lines.sort((one, other) => Number.parseFloat(one.style.top) - Number.parseFloat(other.style.top));
+      lines.sort(
+        (one, other) => Number.parseFloat(one.style.top) - Number.parseFloat(other.style.top),
+      );
       const text = lines.map((line) => line.textContent.replaceAll("\u00a0", " ")).join("\n");
       return new RegExp(source).test(text);
     },

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 
 import { Kind, parse, print, visit } from "graphql";
 
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 45_000;
 
 export const url = new URL("/graphql", required("TRUNKLINE_URL")).href;
 export const token = required("TRUNKLINE_ADMIN_TOKEN");
@@ -37,8 +37,20 @@ export function operation(name) {
   throw new Error(`no file of graphql/operations/ has ${name}`);
 }
 
-/** Runs a named operation over HTTP; gives its data, and fails on any error. */
-export async function run(name, variables) {
+/** The name of every operation. */
+export function names() {
+  return documents.flatMap((text) =>
+    parse(text)
+      .definitions.filter((one) => one.kind === Kind.OPERATION_DEFINITION)
+      .map((one) => one.name.value),
+  );
+}
+
+/**
+ * Runs a named operation over HTTP and gives its data. Fails on any error, and on any `userErrors`
+ * but those of the codes that are expected.
+ */
+export async function run(name, variables, ...codes) {
   const response = await fetch(url, {
     method: "POST",
     headers: {
@@ -51,7 +63,9 @@ export async function run(name, variables) {
   const { data, errors } = await response.json();
   assert.equal(errors, undefined, `${name}: ${JSON.stringify(errors)}`);
   for (const payload of Object.values(data)) {
-    assert.deepEqual(payload?.userErrors ?? [], [], `${name} was refused`);
+    const problems = payload?.userErrors ?? [];
+    const found = problems.map((problem) => problem.code);
+    assert.deepEqual(found, codes, `${name}: ${JSON.stringify(problems)}`);
   }
   return data;
 }

@@ -64,7 +64,10 @@ async function usage(client) {
   const { usageUpdated: snapshot } = await next(updates, "the snapshot");
   assert.equal(snapshot.__typename, "UsageSnapshot");
   assert.equal(snapshot.series.totals.requests, 1);
-  assert.deepEqual(snapshot.series.groups.map((group) => group.label), ["before"]);
+  assert.deepEqual(
+    snapshot.series.groups.map((group) => group.label),
+    ["before"],
+  );
 
   await record({ agent: "after", inputTokens: 5000 });
   const { usageUpdated: delta } = await next(updates, "the delta");
@@ -73,7 +76,10 @@ async function usage(client) {
   assert.equal(totals.requests, 2);
   assert.equal(totals.inputTokens, 6200);
   if (delta.__typename === "UsageDelta") {
-    assert.deepEqual(delta.changes.map((group) => group.label), ["after"]);
+    assert.deepEqual(
+      delta.changes.map((group) => group.label),
+      ["after"],
+    );
     assert.equal(delta.order[0], delta.changes[0].key);
     assert.equal(delta.changes[0].points.length, snapshot.series.groups[0].points.length);
   }
@@ -90,7 +96,15 @@ async function merge(client) {
   const range = { from: instant(now - 40 * quarter), to: instant(now) };
   const input = { dimension: "MODEL", window: { range }, timezone: "Europe/Berlin", topGroups: 4 };
   const random = randomNumbers(20261123);
-  const models = ["claude-sonnet-4-5", "claude-opus-4-1", "our-own", "nobody-knows", "claude-haiku-4-5", "x", "y"];
+  const models = [
+    "claude-sonnet-4-5",
+    "claude-opus-4-1",
+    "our-own",
+    "nobody-knows",
+    "claude-haiku-4-5",
+    "x",
+    "y",
+  ];
 
   const updates = client.iterate({ query: operation("LiveUsage"), variables: { input } });
   let held = applyUpdate(null, (await next(updates, "the snapshot")).usageUpdated);

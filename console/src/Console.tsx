@@ -13,9 +13,7 @@ import { SignIn } from "./SignIn";
 import { forgetTyped } from "./storage";
 
 type State =
-  | { is: "starting" }
-  | { is: "signed-out"; message: string | null }
-  | { is: "signed-in"; api: Api };
+  { is: "starting" } | { is: "signed-out"; message: string | null } | { is: "signed-in"; api: Api };
 
 // Read when the page is loaded and not when it is drawn: a code works once, and drawing may happen twice.
 const codeOfLink = takeCodeFromAddress();

@@ -32,7 +32,10 @@ export function SignIn({ message, onSignIn }: Props) {
       )}
       <p>Sign in with a link. Beside the running server, this prints one:</p>
       <pre>trunkline sign-in-link</pre>
-      <p>Open it in this browser within ten minutes; it works once. Or paste the link or a token here:</p>
+      <p>
+        Open it in this browser within ten minutes; it works once. Or paste the link or a token
+        here:
+      </p>
       <form onSubmit={submit}>
         <input
           type="password"
@@ -48,8 +51,8 @@ export function SignIn({ message, onSignIn }: Props) {
         </button>
       </form>
       <p className="sign-in-note">
-        A token stays in this page's memory until it is closed. The first start wrote the admin token to{" "}
-        <code>admin-token</code> in the data directory.
+        A token stays in this page's memory until it is closed. The first start wrote the admin
+        token to <code>admin-token</code> in the data directory.
       </p>
     </main>
   );

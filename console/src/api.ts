@@ -59,7 +59,11 @@ export function connect(token: string | null, onSignedOut: () => void): Api {
       // Headers typed into the editor are another's credentials: they get a socket of their own.
       return Object.keys(headers).length === 0
         ? listen(socket, body)
-        : listen(openSocket({ ...authorization, ...headers }, () => {}), body, true);
+        : listen(
+            openSocket({ ...authorization, ...headers }, () => {}),
+            body,
+            true,
+          );
     },
     ask: async <Data>(query: string) => {
       const result = await post({ query }, {});

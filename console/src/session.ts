@@ -5,9 +5,7 @@
  */
 
 /** What a person can show to be let in. */
-export type Credential =
-  | { kind: "code"; code: string }
-  | { kind: "token"; token: string };
+export type Credential = { kind: "code"; code: string } | { kind: "token"; token: string };
 
 /** The server does not let us in; the message is its own, for a person. */
 export class SignInRefused extends Error {}

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.console.live_server import LiveServer
+
 OPERATIONS = Path(__file__).parents[2] / "graphql" / "operations"
 
 
@@ -24,6 +26,16 @@ def test_typed_code_comes_without_a_warning(run_node: Callable[..., str]) -> Non
     assert "warn" not in printed.lower()
     # Strictly typed, and used as a front end would.
     run_node("node_modules/typescript/bin/tsc", "--noEmit", "--project", "checks/tsconfig.json")
+
+
+@pytest.mark.node
+def test_every_operation_runs(live_server: LiveServer, run_node: Callable[..., str]) -> None:
+    """The tour of a dashboard is in `console/checks/tour.mjs`; it leaves no operation out."""
+    run_node(
+        "checks/tour.mjs",
+        TRUNKLINE_URL=live_server.url,
+        TRUNKLINE_ADMIN_TOKEN=live_server.admin_token,
+    )
 
 
 def test_the_page_carries_the_operations(page: Path) -> None:

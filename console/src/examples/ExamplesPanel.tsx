@@ -54,7 +54,11 @@ export function ExamplesPanel() {
           <ul>
             {page.examples.map((example) => (
               <li key={example.name}>
-                <button type="button" data-example={example.name} onClick={() => void open(example)}>
+                <button
+                  type="button"
+                  data-example={example.name}
+                  onClick={() => void open(example)}
+                >
                   <span className={`example-kind example-${example.kind}`}>{example.kind}</span>
                   <span className="example-name">{spaced(example.name)}</span>
                   {example.description && (

@@ -102,7 +102,10 @@ function spreadBy(
 }
 
 function withoutSigns(comment: string): string {
-  return comment.replace(/^#[ \t]?/gm, "").replace(/\s+/g, " ").trim();
+  return comment
+    .replace(/^#[ \t]?/gm, "")
+    .replace(/\s+/g, " ")
+    .trim();
 }
 
 function place(file: string): number {

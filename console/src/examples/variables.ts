@@ -9,7 +9,9 @@
 export interface Known {
   providers: { nodes: { id: string; slug: string; name: string; version: number }[] };
   models: { nodes: { id: string; wireName: string; provider: { slug: string } }[] };
-  failoverChains: { nodes: { id: string; slug: string; version: number; steps: { id: string }[] }[] };
+  failoverChains: {
+    nodes: { id: string; slug: string; version: number; steps: { id: string }[] }[];
+  };
 }
 
 export const KNOWN_QUERY = `query ObjectsForExamples {
@@ -113,7 +115,8 @@ const VARIABLES: Record<string, (places: Places) => string> = {
   }
 }`,
   CatalogOfProvider: ({ slug }) => json({ slug, first: 50, sort: "NAME" }),
-  CatalogCounts: () => json({
+  CatalogCounts: () =>
+    json({
       all: { includeDeprecated: true },
       filtered: { capabilities: ["REASONING"], includeDeprecated: false },
     }),

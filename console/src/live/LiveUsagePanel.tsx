@@ -1,6 +1,6 @@
 import { useRef, useState } from "react";
 
-import { dollars, short, whole } from "./format";
+import { axisDollars, knownCost, requestsOf, short, whole } from "./format";
 import { UsageChart } from "./UsageChart";
 import { useLiveUsage, type Dimension, type Period } from "./useLiveUsage";
 import type { UsageGroup, UsageSeries } from "./usageState";
@@ -33,7 +33,12 @@ export function LiveUsagePanel() {
         </span>
       </h2>
       <div className="live-choices">
-        <Choice<Dimension> label="By" options={DIMENSIONS} chosen={dimension} onChoose={setDimension} />
+        <Choice<Dimension>
+          label="By"
+          options={DIMENSIONS}
+          chosen={dimension}
+          onChoose={setDimension}
+        />
         <Choice<Period> label="Window" options={PERIODS} chosen={period} onChoose={setPeriod} />
       </div>
       {problem && (
@@ -58,14 +63,22 @@ function Usage({ series, name }: { series: UsageSeries; name: string }) {
   return (
     <>
       <dl className="live-totals">
-        <Total name="Cost" value={dollars(totals.costUsd)} exact={`$${totals.costUsd}`} />
+        <Total name="Cost" value={knownCost(totals)} exact={`$${totals.costUsd}`} />
         <Total name="Requests" value={whole(totals.requests)} />
-        <Total name="Input tokens" value={short(totals.inputTokens)} exact={whole(totals.inputTokens)} />
-        <Total name="Output tokens" value={short(totals.outputTokens)} exact={whole(totals.outputTokens)} />
+        <Total
+          name="Input tokens"
+          value={short(totals.inputTokens)}
+          exact={whole(totals.inputTokens)}
+        />
+        <Total
+          name="Output tokens"
+          value={short(totals.outputTokens)}
+          exact={whole(totals.outputTokens)}
+        />
       </dl>
       {totals.unpricedRequests > 0 && (
         <p className="panel-note">
-          The cost is a lower bound: {whole(totals.unpricedRequests)} requests have no known price.
+          The cost is a lower bound: no price is known for {requestsOf(totals.unpricedRequests)}.
         </p>
       )}
       {groups.length === 0 ? (
@@ -78,7 +91,7 @@ function Usage({ series, name }: { series: UsageSeries; name: string }) {
           <UsageChart
             series={series}
             measure={(point) => (byCost ? Number(point.costUsd) : point.requests)}
-            axis={(value) => (byCost ? `$${short(value)}` : short(value))}
+            axis={byCost ? axisDollars : short}
             colorOf={colorOf}
           />
           <Groups name={name} groups={groups} colorOf={colorOf} />
@@ -107,11 +120,12 @@ function Groups({ name, groups, colorOf }: GroupsProps) {
         </tr>
       </thead>
       <tbody>
-        {groups.map(({ key, kind, label, totals }) => (
+        {groups.map(({ key, kind, label, subject, totals }) => (
           <tr key={key} data-group={label}>
             <th scope="row">
               <span className="live-swatch" style={{ background: colorOf(key) }} />
               {kind === "OTHER" || kind === "NONE" ? <em>{label}</em> : label}
+              {subject?.provider && <small>{subject.provider.name}</small>}
               <span className="live-share">
                 <span
                   style={{
@@ -123,15 +137,12 @@ function Groups({ name, groups, colorOf }: GroupsProps) {
             </th>
             <td>
               {whole(totals.requests)}
-              {totals.failures > 0 && <small> ({whole(totals.failures)} failed)</small>}
+              {totals.failures > 0 && <small>{whole(totals.failures)} failed</small>}
             </td>
             <td title={`${whole(totals.inputTokens)} in, ${whole(totals.outputTokens)} out`}>
               {short(totals.inputTokens + totals.outputTokens)}
             </td>
-            <td title={`$${totals.costUsd}`}>
-              {totals.unpricedRequests > 0 && "≥ "}
-              {dollars(totals.costUsd)}
-            </td>
+            <td title={`$${totals.costUsd}`}>{knownCost(totals)}</td>
           </tr>
         ))}
       </tbody>
@@ -187,7 +198,11 @@ function useColors(): (key: string) => string {
 export function LiveUsageIcon() {
   return (
     <svg viewBox="0 0 24 24" fill="none" stroke="currentColor" strokeWidth="1.5" aria-hidden="true">
-      <path d="M3 20.5h18M6 17v-5M11 17V8M16 17v-7M20.5 4.5l-4.5 3-5-4-5.5 5" strokeLinecap="round" strokeLinejoin="round" />
+      <path
+        d="M3 20.5h18M6 17v-5M11 17V8M16 17v-7M20.5 4.5l-4.5 3-5-4-5.5 5"
+        strokeLinecap="round"
+        strokeLinejoin="round"
+      />
     </svg>
   );
 }

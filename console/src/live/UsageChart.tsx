@@ -1,4 +1,4 @@
-import { bucketName, dollars } from "./format";
+import { bucketName, knownCost, requestsOf } from "./format";
 import type { UsageSeries } from "./usageState";
 
 interface Props {
@@ -31,7 +31,12 @@ export function UsageChart({ series, measure, axis, colorOf }: Props) {
   const labelEvery = Math.max(1, Math.ceil(starts.length / 6));
 
   return (
-    <svg className="usage-chart" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label="Usage over time">
+    <svg
+      className="usage-chart"
+      viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
+      role="img"
+      aria-label="Usage over time"
+    >
       {[0, 0.5, 1].map((share) => {
         const y = HEIGHT - BOTTOM - height(top * share);
         return (
@@ -55,9 +60,16 @@ export function UsageChart({ series, measure, axis, colorOf }: Props) {
               if (tall <= 0) return null;
               y -= tall;
               return (
-                <rect key={group.key} x={x} y={y} width={bar} height={tall} fill={colorOf(group.key)}>
+                <rect
+                  key={group.key}
+                  x={x}
+                  y={y}
+                  width={bar}
+                  height={tall}
+                  fill={colorOf(group.key)}
+                >
                   <title>
-                    {`${bucketName(start, series.granularity)} · ${group.label}: ${dollars(point.costUsd)}, ${point.requests} requests`}
+                    {`${bucketName(start, series.granularity)} · ${group.label}: ${knownCost(point)}, ${requestsOf(point.requests)}`}
                   </title>
                 </rect>
               );

@@ -2,6 +2,12 @@
 
 const WHOLE = new Intl.NumberFormat("en-US");
 const SHORT = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 });
+const AXIS = new Intl.NumberFormat("en-US", { notation: "compact", maximumSignificantDigits: 2 });
+
+interface Cost {
+  costUsd: string;
+  unpricedRequests: number;
+}
 
 /** Dollars for a person; small sums keep their digits. The exact decimal is for the tooltip. */
 export function dollars(costUsd: string): string {
@@ -13,6 +19,21 @@ export function dollars(costUsd: string): string {
     minimumFractionDigits: digits,
     maximumFractionDigits: digits,
   }).format(cost);
+}
+
+/** What is known of a cost: a lower bound, or nothing, where requests have no known price. */
+export function knownCost({ costUsd, unpricedRequests }: Cost): string {
+  if (unpricedRequests === 0) return dollars(costUsd);
+  return Number(costUsd) === 0 ? "unknown" : `≥ ${dollars(costUsd)}`;
+}
+
+/** Dollars along an axis. */
+export function axisDollars(cost: number): string {
+  return `$${AXIS.format(cost)}`;
+}
+
+export function requestsOf(count: number): string {
+  return `${whole(count)} ${count === 1 ? "request" : "requests"}`;
 }
 
 export function whole(count: number): string {

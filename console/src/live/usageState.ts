@@ -29,6 +29,8 @@ export interface UsageGroup {
   key: string;
   kind: "OBJECT" | "AGENT" | "NONE" | "OTHER";
   label: string;
+  /** The object that a group stands for; what else it has depends on its type. */
+  subject: { __typename: string; provider?: { name: string } } | null;
   totals: UsageTotals;
   /** Oldest first, one for each bucket of the window. */
   points: UsagePoint[];

@@ -61,7 +61,9 @@ export function useLiveUsage(dimension: Dimension, period: Period): LiveUsage {
 }
 
 function inWords(problem: unknown): string {
-  if (Array.isArray(problem)) return problem.map((one: { message?: string }) => one.message).join("; ");
-  if (problem instanceof CloseEvent) return `The socket was closed: ${problem.code} ${problem.reason}`;
+  if (Array.isArray(problem))
+    return problem.map((one: { message?: string }) => one.message).join("; ");
+  if (problem instanceof CloseEvent)
+    return `The socket was closed: ${problem.code} ${problem.reason}`;
   return problem instanceof Error ? problem.message : "The subscription failed";
 }

@@ -1,0 +1,157 @@
+/**
+ * A dashboard's whole tour: every operation of `graphql/operations/` against a running server, each
+ * with what the ones before it gave. An operation that is run by none of the steps fails it.
+ *
+ * The server needs a provider to talk to: one is simulated here, with Ollama's protocol.
+ */
+
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+
+import { createClient } from "graphql-ws";
+import { WebSocket } from "ws";
+
+import { authorization, names, next, operation, run, soon, url } from "./server.mjs";
+
+const waiting = new Set(names());
+const timezone = "Europe/Berlin";
+
+async function step(name, variables, ...problems) {
+  waiting.delete(name);
+  const data = await run(name, variables, ...problems);
+  return Object.values(data)[0];
+}
+
+const socket = createClient({
+  url: url.replace(/^http/, "ws"),
+  webSocketImpl: WebSocket,
+  connectionParams: { Authorization: authorization },
+});
+
+async function listen(name, variables) {
+  waiting.delete(name);
+  const results = socket.iterate({ query: operation(name), variables });
+  const [first] = Object.values(await next(results, name));
+  await soon(results.return(), `the end of ${name}`);
+  return first;
+}
+
+const ollama = createServer((request, response) => {
+  response.setHeader("Content-Type", "application/json");
+  const model = { name: "tour:1b", model: "tour:1b" };
+  response.end(
+    JSON.stringify(request.url.endsWith("/tags") ? { models: [model] } : { capabilities: [] }),
+  );
+});
+await new Promise((resolve) => ollama.listen(0, "127.0.0.1", resolve));
+const baseUrl = `http://127.0.0.1:${ollama.address().port}`;
+
+// The server, and providers.
+await step("ServerInfo");
+const overview = await step("ProviderOverview", { timezone });
+assert.equal(overview.totalCount, 4);
+assert.ok((await step("ProviderModels", { slug: "openai", first: 2 })).models.pageInfo.hasNextPage);
+await step("TestConnection", { input: { kind: "OLLAMA", baseUrl } });
+const { provider } = await step("CreateProvider", {
+  input: { slug: "tour", name: "Tour", kind: "OLLAMA", baseUrl, apiKey: "key-of-the-tour-4f2A" },
+});
+assert.ok(provider.apiKey.masked.endsWith("4f2A"));
+assert.ok(!provider.apiKey.masked.includes("tour"));
+const tested = await step("TestConnection", { input: { providerId: provider.id } });
+assert.equal(tested.connectionTest.status, "OK");
+assert.equal(tested.provider.status, "CONNECTED");
+assert.equal((await step("SyncModels", { input: { providerId: provider.id } })).added, 1);
+await step("UpdateProvider", { input: { id: provider.id, name: "The tour's" } });
+await step("RemoveProviderApiKey", { input: { id: provider.id } });
+const configured = await step("ProviderConfiguration", { slug: "tour" });
+assert.equal(configured.apiKey, null);
+assert.equal(configured.version, provider.version + 2);
+
+// The catalog.
+const found = await step("Catalog", { filter: { search: "tour 1B" } });
+assert.deepEqual(
+  found.nodes.map((model) => model.wireName),
+  ["tour:1b"],
+);
+const { model } = await step("CreateModel", {
+  input: {
+    providerId: provider.id,
+    wireName: "own",
+    priceOverride: { inputPerMillion: "1", outputPerMillion: "2" },
+  },
+});
+const renamed = await step("UpdateModel", {
+  input: { id: model.id, name: "Our own", priceOverride: null },
+});
+assert.equal(renamed.model.name, "Our own");
+assert.equal((await step("CatalogOfProvider", { slug: "tour" })).models.totalCount, 2);
+assert.ok((await step("CatalogCounts", {})).totalCount > 100);
+assert.equal((await step("CatalogModelById", { id: model.id })).id, model.id);
+
+// Failover chains.
+const choices = await step("FailoverStepChoices", { search: "tour" });
+const chosen = choices.nodes.map((choice) => choice.id);
+assert.equal(chosen.length, 2);
+const { failoverChain: chain } = await step("CreateFailoverChain", {
+  input: { name: "The tour's chain", steps: chosen.map((modelId) => ({ modelId })) },
+});
+const [first, second] = chain.steps;
+const edited = await step("UpdateFailoverChain", {
+  input: { id: chain.id, steps: [{ id: first.id, maxRetries: 5 }, { id: second.id }] },
+});
+assert.deepEqual(
+  edited.failoverChain.steps.map((one) => one.maxRetries),
+  [5, second.maxRetries],
+);
+const reordered = await step("ReorderFailoverChain", {
+  input: { id: chain.id, stepIds: [second.id, first.id] },
+});
+assert.deepEqual(
+  reordered.failoverChain.steps.map((one) => one.id),
+  [second.id, first.id],
+);
+assert.equal((await step("FailoverChains")).totalCount, 1);
+assert.equal((await step("FailoverChainBySlug", { slug: chain.slug })).id, chain.id);
+
+// Usage.
+const event = {
+  idempotencyKey: "tour",
+  providerSlug: "tour",
+  modelName: "own",
+  agent: "guide",
+  inputTokens: 10,
+};
+assert.equal((await step("RecordUsage", { input: { events: [event] } })).recorded, 1);
+assert.equal((await step("RecordUsage", { input: { events: [event] } })).duplicates, 1);
+for (const dimension of ["PROVIDER", "MODEL", "AGENT"]) {
+  assert.equal((await step("UsageSummary", { dimension, timezone })).totals.requests, 1);
+}
+const input = { dimension: "AGENT", window: { period: "LAST_7_DAYS" }, timezone };
+assert.equal((await step("UsageOverTime", { input })).groups[0].label, "guide");
+assert.equal((await listen("LiveUsage", { input })).series.totals.requests, 1);
+assert.equal((await step("RecentUsageEvents", {})).nodes[0].agent, "guide");
+
+// Changes.
+for (const name of [
+  "ProviderOverviewChanges",
+  "ProviderConfigurationChanges",
+  "CatalogChanges",
+  "FailoverChainChanges",
+]) {
+  assert.equal((await listen(name, {})).kind, "READY", name);
+}
+
+// What is in use stays; then everything goes.
+const inUse = await step("DeleteProvider", { input: { id: provider.id } }, "IN_USE");
+assert.deepEqual(
+  inUse.usedBy.map((one) => one.id),
+  [chain.id],
+);
+await step("DeleteFailoverChain", { input: { id: chain.id } });
+await step("DeleteModel", { input: { id: model.id } });
+assert.equal((await step("DeleteProvider", { input: { id: provider.id } })).deletedId, provider.id);
+
+ollama.close();
+assert.deepEqual([...waiting], [], "no step runs these operations");
+console.log("ok");
+process.exit(0);
