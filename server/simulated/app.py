@@ -3,8 +3,8 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import uvicorn
@@ -83,6 +83,8 @@ async def running_simulator(behaviour: Behaviour, port: int = 0) -> AsyncIterato
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", port))
+        # From here on nobody is refused: who connects before the server runs waits for it.
+        listener.listen()
         server = _Quiet(
             uvicorn.Config(
                 create_simulated_provider(behaviour),
@@ -104,11 +106,10 @@ async def running_simulator(behaviour: Behaviour, port: int = 0) -> AsyncIterato
 class _Quiet(uvicorn.Server):
     """Leaves signals to the program that runs it."""
 
-    def capture_signals(self) -> Any:
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
         """Capture none."""
-        import contextlib
-
-        return contextlib.nullcontext()
+        yield
 
 
 async def _refusal(behaviour: Behaviour, protocol: Protocol, request: Request) -> Response | None:

@@ -1,6 +1,7 @@
 """What a simulated provider does: whose key it takes, what it lists, and how it fails."""
 
 import hashlib
+from collections import deque
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -33,8 +34,9 @@ class Behaviour:
     fault: Fault = Fault.NONE
     # Models on a page, for the protocols that have pages.
     page_size: int = 1_000
-    # What was asked, in order: method, path with its query, headers. For tests to look at.
-    seen: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+    # The last that was asked, in order: method, path with its query, headers. Tests look at it;
+    # a demo that runs for weeks must not grow by it.
+    seen: deque[tuple[str, str, dict[str, str]]] = field(default_factory=lambda: deque(maxlen=200))
     seed: int = 1
 
     def tokens_for(self, model: str, prompt: str) -> tuple[int, int, int]:

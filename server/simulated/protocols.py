@@ -124,7 +124,8 @@ def _google_error(code: int, status: str, message: str, reason: str | None = Non
 
 
 def _list_google(behaviour: Behaviour, request: Request) -> Json:
-    begin = int(request.query_params.get("pageToken", "0"))
+    token = request.query_params.get("pageToken", "")
+    begin = int(token) if token.isdecimal() else 0
     end = begin + behaviour.page_size
     listed: Json = {
         "models": [
@@ -224,7 +225,15 @@ GOOGLE = Protocol(
     faults={
         Fault.NO_CREDIT: (402, _google_error(402, "FAILED_PRECONDITION", "No credit is left.")),
         Fault.FORBIDDEN: (403, _google_error(403, "PERMISSION_DENIED", "Not allowed.")),
-        Fault.RATE_LIMITED: (429, _google_error(429, "RESOURCE_EXHAUSTED", "Slow down.")),
+        Fault.RATE_LIMITED: (
+            429,
+            # The real words: they speak of billing though it is only the rate.
+            _google_error(
+                429,
+                "RESOURCE_EXHAUSTED",
+                "You exceeded your current quota, please check your plan and billing details.",
+            ),
+        ),
         Fault.SERVER_ERROR: (500, _google_error(500, "INTERNAL", "It failed.")),
         Fault.OVERLOADED: (503, _google_error(503, "UNAVAILABLE", "Overloaded.")),
     },

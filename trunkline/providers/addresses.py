@@ -20,42 +20,45 @@ class Reach(Enum):
     FORBIDDEN = "forbidden"
 
 
-_METADATA = frozenset(
-    {
-        # Beside 169.254.169.254 and fe80::/10, which are link-local: clouds' metadata services.
-        ip_address("fd00:ec2::254"),
-        ip_address("100.100.100.200"),
-        ip_address("192.0.0.192"),
-        ip_address("168.63.129.16"),
-    }
+# Metadata services of clouds, beside 169.254.169.254 and fe80::/10, which are link-local.
+_METADATA = tuple(
+    ip_network(one)
+    for one in (
+        "100.100.100.200",  # Alibaba
+        "168.63.129.16",  # Azure
+        "192.0.0.192",  # Oracle
+        "fd00:c1::a9fe:a9fe",  # Oracle
+        "fd00:ec2::/32",  # Amazon, with its containers' credentials
+        "fd20:ce::254",  # Google
+        "fd00:42::42",  # Scaleway
+    )
 )
-_SHARED = ip_network("100.64.0.0/10")
-_NAT64 = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"))
-_THIS_NETWORK = ip_network("0.0.0.0/8")
+_PRIVATE = tuple(
+    ip_network(one)
+    for one in (
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "100.64.0.0/10",  # shared by a carrier's customers; tailnets live there
+        "fc00::/7",
+    )
+)
+# "This network", and what was site-local before fc00::/7 took its place.
+_NOWHERE = (ip_network("0.0.0.0/8"), ip_network("fec0::/10"))
+_NAT64 = ip_network("64:ff9b::/96")
 
 
 def reach_of(text: str) -> Reach:
     """How far the address in `text` (as a socket gives it, perhaps with a scope) lies."""
     address = _embedded(ip_address(text.partition("%")[0]))
-    if address in _METADATA or address.is_link_local or address.is_multicast:
+    if any(address in network for network in (*_METADATA, *_NOWHERE)):
         return Reach.FORBIDDEN
-    if address.is_unspecified or (address.version == 4 and address in _THIS_NETWORK):
+    if address.is_link_local or address.is_multicast or address.is_unspecified:
         return Reach.FORBIDDEN
-    if address.is_loopback or (address.version == 4 and address in _SHARED):
+    if address.is_loopback or any(address in network for network in _PRIVATE):
         return Reach.PRIVATE
-    if address.is_reserved and not address.is_private:
-        return Reach.FORBIDDEN
-    if isinstance(address, IPv6Address) and address.is_site_local:
-        return Reach.FORBIDDEN
-    return Reach.PUBLIC if address.is_global else _private_or_forbidden(address)
-
-
-def _private_or_forbidden(address: Address) -> Reach:
-    ranges = (
-        ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16") if address.version == 4 else ("fc00::/7",)
-    )
-    fits = any(address in ip_network(one) for one in ranges)
-    return Reach.PRIVATE if fits else Reach.FORBIDDEN
+    # What is left and not global is reserved, or for documentation and benchmarks.
+    return Reach.PUBLIC if address.is_global and not address.is_reserved else Reach.FORBIDDEN
 
 
 def _embedded(address: Address) -> Address:
@@ -68,8 +71,5 @@ def _embedded(address: Address) -> Address:
         return address.sixtofour
     if address.teredo is not None:
         return address.teredo[1]
-    if any(address in network for network in _NAT64) or (
-        int(address) >> 32 == 0 and int(address) > 1
-    ):
-        return IPv4Address(int(address) & 0xFFFFFFFF)
-    return address
+    compatible = int(address) >> 32 == 0 and int(address) > 1
+    return IPv4Address(int(address) & 0xFFFFFFFF) if compatible or address in _NAT64 else address

@@ -7,28 +7,33 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from db.vocabulary import ConnectionTestStatus, ModelCapability
-from trunkline.providers.adapter import (
-    MOST_PAGES,
-    Connection,
-    ListedModel,
-    SecretHeaders,
+from trunkline.providers.adapter import Connection, ListedModel, SecretHeaders, without_suffix
+from trunkline.providers.answers import (
     count_of,
-    distinct,
+    cursor_of,
     is_object,
     listed,
+    named,
     read_object,
-    text_of,
-    without_suffix,
+    read_pages,
+    wire_name_of,
 )
+from trunkline.providers.failures import ErrorWords, class_of
+from trunkline.providers.outgoing import Answer
 
-_CODES = {
-    "authentication_error": ConnectionTestStatus.INVALID_KEY,
-    "billing_error": ConnectionTestStatus.NO_CREDIT,
-    "credit balance": ConnectionTestStatus.NO_CREDIT,
-    "enforced_spend_limit_reached": ConnectionTestStatus.NO_CREDIT,
-    "permission_error": ConnectionTestStatus.FORBIDDEN,
-    "overloaded_error": ConnectionTestStatus.UPSTREAM_ERROR,
-}
+_WORDS = ErrorWords(
+    codes={
+        # Comes within a `rate_limit_error`, so it is looked for first.
+        "enforced_spend_limit_reached": ConnectionTestStatus.NO_CREDIT,
+        "billing_error": ConnectionTestStatus.NO_CREDIT,
+        "authentication_error": ConnectionTestStatus.INVALID_KEY,
+        "permission_error": ConnectionTestStatus.FORBIDDEN,
+        "rate_limit_error": ConnectionTestStatus.RATE_LIMITED,
+        "overloaded_error": ConnectionTestStatus.UPSTREAM_ERROR,
+    },
+    # An `invalid_request_error` by its type.
+    phrases={"credit balance": ConnectionTestStatus.NO_CREDIT},
+)
 
 # Capability objects of the listing, each `{"supported": bool}`, and what they are called here.
 _CAPABILITIES = {
@@ -37,6 +42,7 @@ _CAPABILITIES = {
     "thinking": ModelCapability.REASONING,
     "structured_outputs": ModelCapability.STRUCTURED_OUTPUT,
 }
+_FIRST_PAGE = "/v1/models?limit=1000"
 
 
 class AnthropicAdapter:
@@ -51,34 +57,35 @@ class AnthropicAdapter:
         signed = {"x-api-key": api_key} if api_key else {}
         return SecretHeaders({"anthropic-version": "2023-06-01", **signed})
 
+    def classify(self, http_status: int, body: bytes) -> ConnectionTestStatus:
+        """By `error.type`, the words about credit, then by status."""
+        return class_of(http_status, body, _WORDS)
+
     async def list_models(self, connection: Connection) -> Sequence[ListedModel]:
-        """All pages, until `has_more` is false or a cursor repeats."""
-        models: list[ListedModel] = []
-        seen: set[str] = set()
-        path = "/v1/models?limit=1000"
-        for _ in range(MOST_PAGES):
-            answer = await connection.get(path)
-            page = read_object(answer, _CODES)
-            models += listed(answer, page.get("data"), _entry)
-            last = page.get("last_id")
-            if page.get("has_more") is not True or not isinstance(last, str) or last in seen:
-                break
-            seen.add(last)
-            path = f"/v1/models?limit=1000&after_id={quote(last, safe='')}"
-        return distinct(models)
+        """All pages, until `has_more` is false."""
+        return await read_pages(connection, _FIRST_PAGE, _page)
+
+
+def _page(answer: Answer, _number: int) -> tuple[list[ListedModel], str | None]:
+    page = read_object(answer, _WORDS)
+    models = listed(answer, page.get("data"), _entry)
+    if page.get("has_more") is not True:
+        return models, None
+    cursor = cursor_of(answer, page.get("last_id"))
+    return models, f"{_FIRST_PAGE}&after_id={quote(cursor, safe='')}"
 
 
 def _entry(entry: dict[str, object]) -> ListedModel | None:
-    wire_name = text_of(entry.get("id"))
+    wire_name = wire_name_of(entry.get("id"))
     if wire_name is None:
         return None
-    return ListedModel(
+    model = ListedModel(
         wire_name,
-        name=text_of(entry.get("display_name")),
         context_window=count_of(entry.get("max_input_tokens")),
         max_output_tokens=count_of(entry.get("max_tokens")),
         capabilities=_capabilities(entry.get("capabilities")),
     )
+    return named(model, entry.get("display_name"))
 
 
 def _capabilities(value: object) -> frozenset[ModelCapability] | None:

@@ -19,6 +19,7 @@ from trunkline.providers.ollama import OllamaAdapter
 from trunkline.providers.openai import OpenAIAdapter
 from trunkline.providers.outgoing import (
     AddressRefused,
+    HeaderRefused,
     Outgoing,
     OutgoingError,
     TimedOut,
@@ -35,6 +36,7 @@ ADAPTERS: Final[dict[ProviderKind, Adapter]] = {
 }
 
 TEST_SECONDS = 10.0
+_NO_KEY_GIVEN = "the provider wants an API key, and none is given: give one, then test again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,12 +104,15 @@ async def ask_for_models(
             status=refusal.status,
             latency_ms=latency_ms(),
             http_status=refusal.http_status,
-            message=refusal.message,
+            message=_NO_KEY_GIVEN
+            if refusal.status is ConnectionTestStatus.INVALID_KEY and not api_key
+            else refusal.message,
         )
-    except (TimedOut, TimeoutError):
+    except (TimedOut, TimeoutError) as error:
         return ConnectionOutcome(
             status=ConnectionTestStatus.TIMEOUT,
             latency_ms=latency_ms(),
+            http_status=getattr(error, "http_status", None),
             message=f"no complete answer within {timeout_seconds:g} seconds: try again, or check "
             "that the base URL is an API's",
         )
@@ -115,19 +120,23 @@ async def ask_for_models(
         return ConnectionOutcome(
             status=_status_of(error),
             latency_ms=latency_ms(),
+            http_status=error.http_status,
             message=str(error),
         )
     return ConnectionOutcome(
         status=ConnectionTestStatus.OK,
         latency_ms=latency_ms(),
         http_status=200,
-        message=f"connected: the provider lists {len(models)} model(s)",
+        message=f"connected: the provider lists {len(models)} "
+        f"{'model' if len(models) == 1 else 'models'}",
         models=models,
     )
 
 
 def _status_of(error: OutgoingError) -> ConnectionTestStatus:
     match error:
+        case HeaderRefused():
+            return ConnectionTestStatus.INVALID_KEY
         case AddressRefused():
             return ConnectionTestStatus.INVALID_URL
         case Unreachable():

@@ -8,28 +8,37 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from db.vocabulary import ConnectionTestStatus, ModelCapability
-from trunkline.providers.adapter import (
-    MOST_PAGES,
-    Connection,
-    ListedModel,
-    SecretHeaders,
+from trunkline.providers.adapter import Connection, ListedModel, SecretHeaders, without_suffix
+from trunkline.providers.answers import (
     count_of,
-    distinct,
+    cursor_of,
     listed,
+    named,
     read_object,
-    text_of,
-    without_suffix,
+    read_pages,
+    wire_name_of,
     words_of,
 )
+from trunkline.providers.failures import ErrorWords, class_of
+from trunkline.providers.outgoing import Answer
 
-_CODES = {
-    "api_key_invalid": ConnectionTestStatus.INVALID_KEY,
-    "api key not valid": ConnectionTestStatus.INVALID_KEY,
-    "api_key_expired": ConnectionTestStatus.INVALID_KEY,
-    "unauthenticated": ConnectionTestStatus.INVALID_KEY,
-    "permission_denied": ConnectionTestStatus.FORBIDDEN,
-    "billing": ConnectionTestStatus.NO_CREDIT,
-}
+_WORDS = ErrorWords(
+    codes={
+        "api_key_invalid": ConnectionTestStatus.INVALID_KEY,
+        "api_key_expired": ConnectionTestStatus.INVALID_KEY,
+        "billing_disabled": ConnectionTestStatus.NO_CREDIT,
+        "unauthenticated": ConnectionTestStatus.INVALID_KEY,
+        "permission_denied": ConnectionTestStatus.FORBIDDEN,
+    },
+    # "billing" alone tells nothing: the message of a plain rate limit says "check your plan and
+    # billing details".
+    phrases={
+        "api key not valid": ConnectionTestStatus.INVALID_KEY,
+        "api key expired": ConnectionTestStatus.INVALID_KEY,
+        "credits are depleted": ConnectionTestStatus.NO_CREDIT,
+    },
+)
+_FIRST_PAGE = "/v1beta/models?pageSize=1000"
 
 
 class GoogleAdapter:
@@ -43,35 +52,39 @@ class GoogleAdapter:
         """The key."""
         return SecretHeaders({"x-goog-api-key": api_key} if api_key else {})
 
+    def classify(self, http_status: int, body: bytes) -> ConnectionTestStatus:
+        """By `details[].reason` and `error.status`, then by status."""
+        return class_of(http_status, body, _WORDS)
+
     async def list_models(self, connection: Connection) -> Sequence[ListedModel]:
-        """All pages, until there is no token or one repeats."""
-        models: list[ListedModel] = []
-        seen: set[str] = set()
-        path = "/v1beta/models?pageSize=1000"
-        for _ in range(MOST_PAGES):
-            answer = await connection.get(path)
-            page = read_object(answer, _CODES)
-            models += listed(answer, page.get("models"), _entry)
-            token = page.get("nextPageToken")
-            if not isinstance(token, str) or not token or token in seen:
-                break
-            seen.add(token)
-            path = f"/v1beta/models?pageSize=1000&pageToken={quote(token, safe='')}"
-        return distinct(models)
+        """All pages, until there is no token."""
+        return await read_pages(connection, _FIRST_PAGE, _page)
+
+
+def _page(answer: Answer, number: int) -> tuple[list[ListedModel], str | None]:
+    page = read_object(answer, _WORDS)
+    # An empty list is left out of this protocol's JSON; on the first page that would be any object.
+    models = listed(answer, page.get("models", [] if number else None), _entry)
+    token = page.get("nextPageToken")
+    if token is None or token == "":
+        return models, None
+    return models, f"{_FIRST_PAGE}&pageToken={quote(cursor_of(answer, token), safe='')}"
 
 
 def _entry(entry: dict[str, object]) -> ListedModel | None:
-    full_name = text_of(entry.get("name"))
-    wire_name = full_name.removeprefix("models/") if full_name else None
-    if not wire_name:
+    full_name = entry.get("name")
+    if not isinstance(full_name, str):
         return None
-    return ListedModel(
+    wire_name = wire_name_of(full_name.removeprefix("models/"))
+    if wire_name is None:
+        return None
+    model = ListedModel(
         wire_name,
-        name=text_of(entry.get("displayName")),
         context_window=count_of(entry.get("inputTokenLimit")),
         max_output_tokens=count_of(entry.get("outputTokenLimit")),
         capabilities=_capabilities(entry),
     )
+    return named(model, entry.get("displayName"))
 
 
 def _capabilities(entry: dict[str, object]) -> frozenset[ModelCapability] | None:

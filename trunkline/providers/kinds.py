@@ -1,7 +1,7 @@
 """What is true of each kind of provider, and what a base URL may be.
 
 To add a kind: its member in `db/vocabulary.py`, its facts here, its adapter beside this file and in
-`adapters.py`, its description in `schema/enums.py`.
+`ADAPTERS` of `connection.py`, its description in `schema/enums.py`.
 """
 
 from dataclasses import dataclass

@@ -14,6 +14,7 @@ from typing import Literal, Self
 
 import aiohttp
 from aiohappyeyeballs import AddrInfoType
+from multidict import CIMultiDict, CIMultiDictProxy
 
 import trunkline
 from db.vocabulary import ProviderKind
@@ -23,11 +24,18 @@ from trunkline.providers.kinds import KIND_FACTS
 
 LARGEST_ANSWER = 8 * 2**20
 _CONNECT_SECONDS = 5.0
+_NO_HEADERS: CIMultiDictProxy[str] = CIMultiDictProxy(CIMultiDict())
 _USER_AGENT = f"trunkline/{trunkline.__version__}"
 
 
 class OutgoingError(TrunklineError):
-    """A request that brought no answer."""
+    """A request that brought no answer. `http_status` is set where at least a status came."""
+
+    http_status: int | None = None
+
+
+class HeaderRefused(OutgoingError):
+    """A header, such as one with a key, holds what no header can carry. Nothing was sent."""
 
 
 class AddressRefused(OutgoingError):
@@ -105,7 +113,14 @@ class Outgoing:
         Raises one of the `OutgoingError`s. `timeout_seconds` covers everything; `on_sent` is called
         when the first bytes have left.
         """
+        if not all(value.isascii() and value.isprintable() for value in headers.values()):
+            raise HeaderRefused(
+                "the API key holds characters that no key has: check what was pasted"
+            )
         session = self._sessions[self._may_be_private(kind)]
+        http_status = None
+        failure: OutgoingError
+        cause: Exception | None
         try:
             async with session.request(
                 method,
@@ -118,11 +133,17 @@ class Outgoing:
                     total=timeout_seconds, sock_connect=min(_CONNECT_SECONDS, timeout_seconds)
                 ),
             ) as response:
+                http_status = response.status
                 body = await _bounded(response)
                 lower = {name.lower(): value for name, value in response.headers.items()}
                 return Answer(response.status, lower, body)
+        except AnswerTooLarge as error:
+            failure, cause = error, None
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise _translated(error) from error
+            failure, cause = _translated(error), _without_request(error)
+        failure.http_status = http_status
+        # Raised here, so that what was caught is not its context either: it may hold the key.
+        raise failure from cause
 
     def _may_be_private(self, kind: ProviderKind) -> bool:
         return KIND_FACTS[kind].may_be_private and not self._deny_private
@@ -163,7 +184,8 @@ class _Refused(OSError):
     """Raised where a socket would be made: it passes through aiohttp as a failed connect."""
 
     def __init__(self, reach: Reach) -> None:
-        super().__init__(f"{reach.value} address")
+        # One text for all: where several addresses were refused, the first comes through as it is.
+        super().__init__("address refused")
         self.reach = reach
 
 
@@ -193,7 +215,9 @@ def _translated(error: BaseException) -> OutgoingError:
         )
     match error:
         case aiohttp.ConnectionTimeoutError():
-            return Unreachable("no connection within 5 seconds: check the base URL and the network")
+            return Unreachable(
+                "no connection came about in time: check the base URL's host and port"
+            )
         case TimeoutError():
             return TimedOut("no complete answer in time")
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError() | ssl.SSLError():
@@ -206,13 +230,28 @@ def _translated(error: BaseException) -> OutgoingError:
         case aiohttp.ClientConnectorError():
             return Unreachable("nothing listens there: check host and port of the base URL")
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError():
-            return BrokenAnswer("the connection was closed before an answer came")
+            return Unreachable(
+                "the connection was closed before an answer came: check the base URL, and whether "
+                "it should begin with https"
+            )
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
             return AddressRefused("the base URL is none that a request could go to")
         case aiohttp.ClientError():
             return BrokenAnswer("what came back is no whole HTTP answer: is this an API's URL?")
         case _:
             return Unreachable("no connection could be made: check the base URL")
+
+
+def _without_request(error: Exception) -> Exception:
+    """The same error, without the request's headers in its repr: they hold the key."""
+    if not isinstance(error, aiohttp.ClientResponseError):
+        return error
+    return type(error)(
+        error.request_info._replace(headers=_NO_HEADERS),
+        (),
+        status=error.status,
+        message=error.message,
+    )
 
 
 def _refusal_in(error: BaseException | None) -> _Refused | None:

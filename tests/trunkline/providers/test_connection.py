@@ -11,6 +11,7 @@ from db.vocabulary import ConnectionTestStatus as Status
 from db.vocabulary import ModelCapability, ProviderKind
 from server.simulated.app import running_simulator
 from server.simulated.behaviour import Behaviour, Fault
+from tests.trunkline.providers.scripted import Everywhere
 from trunkline.providers.connection import ConnectionOutcome, ask_for_models
 from trunkline.providers.outgoing import Outgoing
 
@@ -28,13 +29,6 @@ class Provider:
     def base_url(self, kind: ProviderKind) -> str:
         openai = kind in {ProviderKind.OPENAI, ProviderKind.OPENAI_COMPATIBLE}
         return f"{self.url}/v1" if openai else self.url
-
-
-class Everywhere(Outgoing):
-    """Outgoing that lets every kind reach loopback, where the simulator is."""
-
-    def _may_be_private(self, kind: ProviderKind) -> bool:
-        return True
 
 
 @pytest.fixture
@@ -117,7 +111,7 @@ async def test_without_a_key_nothing_is_sent(provider: Provider, kind: ProviderK
     outcome = await ask(provider, kind, None)
     assert outcome.status is Status.MISSING_KEY
     assert outcome.latency_ms is None
-    assert provider.behaviour.seen == []
+    assert not provider.behaviour.seen
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -226,7 +220,7 @@ async def test_loopback_is_for_local_kinds_unless_denied(provider: Provider, hos
         denied = await ask_for_models(outgoing, ProviderKind.OPENAI_COMPATIBLE, f"{local}/v1", KEY)
     # The client refuses the short and the decimal notation by itself, for every kind.
     assert public_kind.status is denied.status is Status.INVALID_URL
-    assert provider.behaviour.seen == [] or local_kind.ok
+    assert not provider.behaviour.seen or local_kind.ok
     if host == "127.0.0.1":
         assert local_kind.ok
         assert "TRUNKLINE_PRIVATE_NETWORKS" in public_kind.message
