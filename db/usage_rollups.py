@@ -186,10 +186,11 @@ async def sum_buckets(
     column = _DIMENSIONS[dimension]
     # By label: bound twice, the same CASE would be two expressions to PostgreSQL.
     group: Any = (column if shown is None else case((column.in_(shown), column))).label("shown")
-    statement = _placed(connection, group, bucket_starts, end)
-    statement = statement.where(
-        *_within((bucket_starts[0], end)), *matching(condition, usage_rollups.c)
-    ).group_by("shown", "place")
+    statement = (
+        _placed(connection, group, bucket_starts, end)
+        .where(*matching(condition, usage_rollups.c))
+        .group_by("shown", "place")
+    )
     found: dict[GroupId | None, dict[int, Parts]] = {}
     for name, place, *parts in await _rows(connection, statement):
         found.setdefault(name, {})[place] = _whole(parts)
@@ -225,10 +226,12 @@ def _placed(
     instant = usage_rollups.c.bucket_start
     if connection.dialect.name == "postgresql":
         place: ColumnElement[Any] = func.width_bucket(instant, literal(begins, ARRAY(BigInteger)))
-        return select(group, (place - 1).label("place"), *_sums(POINTED))
+        within = _within((bucket_starts[0], end))
+        return select(group, (place - 1).label("place"), *_sums(POINTED)).where(*within)
     ends = [*begins[1:], to_microseconds(end)]
     pairs = orjson.dumps(list(zip(begins, ends, strict=True))).decode()
     bucket = func.json_each(pairs).table_valued("key", "value", name="bucket")
+    # No bound of the whole window beside these: SQLite would walk all of it for every bucket.
     return select(group, bucket.c.key.label("place"), *_sums(POINTED)).select_from(
         bucket.join(
             usage_rollups,

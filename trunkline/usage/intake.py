@@ -1,11 +1,10 @@
 """Usage events as they are reported, checked before anything else: every problem at once."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-
-import orjson
 
 from db.columns import to_microseconds
 from trunkline.changes import LONGEST_NAME, Problems, unstorable_character
@@ -105,7 +104,8 @@ def fingerprint(event: NewUsageEvent) -> bytes:
         event.latency_ms,
         event.cost_nanos,
     ]
-    return hashlib.sha256(orjson.dumps(contents)).digest()[:16]
+    # The standard library's JSON takes any text: a slug is looked up only after this.
+    return hashlib.sha256(json.dumps(contents).encode()).digest()[:16]
 
 
 def _check(problems: Problems, event: NewUsageEvent, path: tuple[str, ...], now: datetime) -> None:

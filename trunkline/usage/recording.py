@@ -16,6 +16,7 @@ from db.usage import NewEventRow
 from db.usage_rollups import TotalTooLarge, add_to_rollups
 from trunkline.changes import Problems
 from trunkline.events import ModelChanged, UsageRecorded
+from trunkline.money import NANOS_PER_DOLLAR
 from trunkline.services import Services
 from trunkline.usage.intake import MOST_EVENTS, NewUsageEvent, check_events
 from trunkline.usage.naming import (
@@ -26,6 +27,9 @@ from trunkline.usage.naming import (
     look_up,
 )
 from trunkline.usage.rates import Rates, TokenCounts, flat_rates
+
+MOST_PRICED_NANOS = 10_000_000 * NANOS_PER_DOLLAR
+"""Of one event. The dearest known model, with as many tokens as an event takes, costs a tenth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,8 @@ async def _record(
         return _Done(Recorded(0, len(events)), None, ())
     models, added = await find_or_add_models(services, connection, named, events, fresh, now)
     rows = await _price(services, connection, fresh, named, models, now)
+    _check_costs(problems, events, rows)
+    problems.refuse_if_any()
     inserted = await store.insert_events(connection, rows, now=now)
     if len(inserted) < len(rows):
         # Another process recorded some of these keys since we looked.
@@ -163,6 +169,20 @@ async def _price(
             )
         )
     return rows
+
+
+def _check_costs(
+    problems: Problems, events: Sequence[NewUsageEvent], rows: Sequence[NewEventRow]
+) -> None:
+    """Note events that only an absurd price can have made so dear: their sums would overflow."""
+    dear = {row.idempotency_key for row in rows if (row.cost_nanos or 0) > MOST_PRICED_NANOS}
+    for place, event in enumerate(events):
+        if event.idempotency_key in dear:
+            problems.invalid(
+                ("events", str(place), "modelName"),
+                "at its price this event would cost more than ten million dollars: "
+                "check the model's price override, and the tokens",
+            )
 
 
 def _override_at(overrides: Sequence[OverrideRow], at: datetime) -> Rates | None:

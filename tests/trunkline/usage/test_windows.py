@@ -148,6 +148,14 @@ def test_a_period_ends_with_the_bucket_that_holds_the_present(
     # As a fixed range it has the same buckets: nothing about a period but its ends is special.
     same = fixed(zone, window.start, window.end, window.granularity)
     assert same.bucket_starts == window.bucket_starts
+    shown = now.astimezone(ZoneInfo(zone)).date()
+    begun = [
+        begins
+        for offset in (-1, 0, 1)
+        if (begins := first_instant(shown + timedelta(days=offset), ZoneInfo(zone))) <= now
+    ]
+    if which is UsagePeriod.TODAY:
+        assert window.start == begun[-1], "of the days that have begun, the last"
     days = {UsagePeriod.TODAY: 1, UsagePeriod.LAST_7_DAYS: 7, UsagePeriod.LAST_30_DAYS: 30}
     if which in days and window.granularity is DAY:
         assert len(window.bucket_starts) == days[which]
