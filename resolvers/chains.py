@@ -1,27 +1,17 @@
 """Fields about failover chains."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from db import chains as store
 from db.chains import ChainRow, StepRow
 from db.paging import PageRequest, Slice
-from db.vocabulary import ChangeKind
 from resolvers.context import OperationContext
 from resolvers.outcome import Outcome, deletion_of, outcome_of
-from trunkline.events import FailoverChainChanged, Missed
+from resolvers.watching import ChangeRow, watch_changes
+from trunkline.events import FailoverChainChanged
 from trunkline.failover import chains as changes
 from trunkline.failover.chains import ChainUpdate, NewChain
 from trunkline.services import Services
-
-
-@dataclass(frozen=True, slots=True)
-class ChainChangeRow:
-    """One message of `failoverChainChanged`. `chain_id` is None in READY only."""
-
-    kind: ChangeKind
-    chain_id: int | None = None
-    failover_chain: ChainRow | None = None
 
 
 async def list_chains(context: OperationContext, page: PageRequest) -> Slice[ChainRow]:
@@ -89,20 +79,14 @@ async def delete_chain(
     )
 
 
-async def watch_chains(
+def watch_chains(
     context: OperationContext, slugs: Sequence[str] | None
-) -> AsyncIterator[ChainChangeRow]:
-    """READY, then a message for each change. Listening begins before READY is said."""
-    services = context.services
-    wanted = None if slugs is None else frozenset(slugs)
-    with services.events.subscribe(FailoverChainChanged) as subscription:
-        yield ChainChangeRow(ChangeKind.READY)
-        async for event in subscription:
-            if isinstance(event, Missed):
-                yield ChainChangeRow(ChangeKind.READY)
-            elif isinstance(event, FailoverChainChanged) and (
-                wanted is None or event.slug in wanted
-            ):
-                chain = (await load_chains_by_id(services, [event.id])).get(event.id)
-                kind = event.kind if chain is not None else ChangeKind.DELETED
-                yield ChainChangeRow(kind, event.id, chain)
+) -> AsyncIterator[ChangeRow[ChainRow]]:
+    """READY, then a message for each change."""
+    return watch_changes(
+        context,
+        FailoverChainChanged,
+        load_chains_by_id,
+        slug_of=lambda event: event.slug,
+        slugs=slugs,
+    )

@@ -8,14 +8,14 @@ from db.model_pages import ModelQuery, page_models, page_models_of_providers
 from db.models import ModelRow
 from db.paging import PageRequest, Slice
 from db.providers import ConnectionTestRow, ProviderRow
-from db.vocabulary import ChangeKind
 from resolvers.context import OperationContext
 from resolvers.outcome import Outcome, deletion_of, outcome_of
+from resolvers.watching import ChangeRow, watch_changes
 from trunkline.catalog import changes
 from trunkline.catalog.changes import ModelUpdate, NewModel
 from trunkline.catalog.listing import sync_models as run_sync
 from trunkline.errors import Problem, Refused
-from trunkline.events import Missed, ModelChanged
+from trunkline.events import ModelChanged
 from trunkline.services import Services
 
 
@@ -28,15 +28,6 @@ class SyncOutcome:
     added: int | None = None
     deprecated: int | None = None
     user_errors: Sequence[Problem] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ModelChangeRow:
-    """One message of `modelChanged`. `model_id` is None in READY only."""
-
-    kind: ChangeKind
-    model_id: int | None = None
-    model: ModelRow | None = None
 
 
 async def list_models(
@@ -105,23 +96,17 @@ async def sync_models(context: OperationContext, provider_id: int) -> SyncOutcom
     )
 
 
-async def watch_models(
+def watch_models(
     context: OperationContext, provider_slugs: Sequence[str] | None
-) -> AsyncIterator[ModelChangeRow]:
-    """READY, then a message for each change. Listening begins before READY is said."""
-    services = context.services
-    wanted = None if provider_slugs is None else frozenset(provider_slugs)
-    with services.events.subscribe(ModelChanged) as subscription:
-        yield ModelChangeRow(ChangeKind.READY)
-        async for event in subscription:
-            if isinstance(event, Missed):
-                yield ModelChangeRow(ChangeKind.READY)
-            elif isinstance(event, ModelChanged) and (
-                wanted is None or event.provider_slug in wanted
-            ):
-                model = (await load_models_by_id(services, [event.id])).get(event.id)
-                kind = event.kind if model is not None else ChangeKind.DELETED
-                yield ModelChangeRow(kind, event.id, model)
+) -> AsyncIterator[ChangeRow[ModelRow]]:
+    """READY, then a message for each change."""
+    return watch_changes(
+        context,
+        ModelChanged,
+        load_models_by_id,
+        slug_of=lambda event: event.provider_slug,
+        slugs=provider_slugs,
+    )
 
 
 async def _load_pages(

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from db import providers as store
 from db.paging import PageRequest, Slice
 from db.providers import ConnectionTestRow, ProviderRow
-from db.vocabulary import ChangeKind
 from resolvers.context import OperationContext
 from resolvers.outcome import Outcome, deletion_of, outcome_of, refused
+from resolvers.watching import ChangeRow, watch_changes
 from trunkline.errors import Problem, Refused
-from trunkline.events import Missed, ProviderChanged
+from trunkline.events import ProviderChanged
 from trunkline.providers import changes
 from trunkline.providers.changes import NewProvider, ProviderUpdate
 from trunkline.providers.testing import ConnectionToTest, run_connection_test
@@ -26,15 +26,6 @@ class TestOutcome:
     connection_test: ConnectionTestRow | None = None
     provider: ProviderRow | None = None
     user_errors: Sequence[Problem] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderChangeRow:
-    """One message of `providerChanged`. `id` is None in READY only."""
-
-    kind: ChangeKind
-    provider_id: int | None = None
-    provider: ProviderRow | None = None
 
 
 async def list_providers(context: OperationContext, page: PageRequest) -> Slice[ProviderRow]:
@@ -115,20 +106,14 @@ async def test_connection(context: OperationContext, wanted: ConnectionToTest) -
     return TestOutcome(connection_test=tested.test, provider=tested.provider)
 
 
-async def watch_providers(
+def watch_providers(
     context: OperationContext, slugs: Sequence[str] | None
-) -> AsyncIterator[ProviderChangeRow]:
-    """READY, then a message for each change. Listening begins before READY is said."""
-    services = context.services
-    wanted = None if slugs is None else frozenset(slugs)
-    with services.events.subscribe(ProviderChanged) as subscription:
-        yield ProviderChangeRow(ChangeKind.READY)
-        async for event in subscription:
-            if isinstance(event, Missed):
-                yield ProviderChangeRow(ChangeKind.READY)
-            elif isinstance(event, ProviderChanged) and (wanted is None or event.slug in wanted):
-                found = await load_providers_by_id(services, [event.id])
-                provider = found.get(event.id)
-                # Deleted since: say so now, whatever the event said; its own event merges with it.
-                kind = event.kind if provider is not None else ChangeKind.DELETED
-                yield ProviderChangeRow(kind, event.id, provider)
+) -> AsyncIterator[ChangeRow[ProviderRow]]:
+    """READY, then a message for each change."""
+    return watch_changes(
+        context,
+        ProviderChanged,
+        load_providers_by_id,
+        slug_of=lambda event: event.slug,
+        slugs=slugs,
+    )

@@ -12,11 +12,17 @@ from db.models import ModelRow
 from db.paging import Slice
 from db.vocabulary import ChangeKind
 from resolvers import chains, models
-from resolvers.chains import ChainChangeRow
 from resolvers.outcome import Outcome
+from resolvers.watching import ChangeRow
+from schema.chain_inputs import (
+    CreateFailoverChainInput,
+    DeleteFailoverChainInput,
+    FailoverStepInput,
+    ReorderFailoverChainInput,
+    UpdateFailoverChainInput,
+)
 from schema.connections import Connection, page_request
 from schema.fields import (
-    EXPECTED_VERSION,
     After,
     First,
     Info,
@@ -29,7 +35,7 @@ from schema.fields import (
     watching,
 )
 from schema.models import Model
-from schema.node import Node, decode_id, encode_id, node_type
+from schema.node import Node, decode_id, node_type, reference
 from schema.payloads import USER_ERRORS, UserError
 from trunkline.changes import UNSET as LEFT_OUT
 from trunkline.changes import Given
@@ -68,76 +74,6 @@ class FailoverChain(Node):
     updated_at: datetime = plain("When an operator last changed it.")
 
 
-@strawberry.input(
-    description=(
-        "With `id`, an existing step: fields left out stay. Without: `modelId` is required; "
-        "the others default to 2, 300 and 30."
-    )
-)
-class FailoverStepInput:
-    """Becomes a `StepInput`."""
-
-    id: Maybe[strawberry.ID | None] = strawberry.field(description="A step of this chain.")
-    model_id: Maybe[strawberry.ID | None] = strawberry.field(description="What to try.")
-    max_retries: Maybe[int | None] = strawberry.field(description="0 to 10.")
-    timeout_seconds: Maybe[float | None] = strawberry.field(
-        description="For one try, start to last byte; 0.1 to 3600."
-    )
-    first_token_timeout_seconds: Maybe[float | None] = strawberry.field(
-        description="For one streamed try, until its first token; 0.1 to 3600."
-    )
-
-
-@strawberry.input(description="Without a slug, one is made from the name.")
-class CreateFailoverChainInput:
-    """Becomes a `NewChain`."""
-
-    name: str = strawberry.field(description="For people, 1 to 200 characters.")
-    slug: str | None = strawberry.field(
-        default=UNSET, description="URL-safe and unique. Never changes."
-    )
-    description: str | None = strawberry.field(default=UNSET, description="What it is for.")
-    enabled: bool = strawberry.field(default=True, description="Whether it may be used.")
-    steps: list[FailoverStepInput] = strawberry.field(
-        description="1 to 20, in the order in which they are tried; no model twice."
-    )
-
-
-@strawberry.input(
-    description=(
-        "`steps`, where given, is the whole list in its order. `description: null` clears it."
-    )
-)
-class UpdateFailoverChainInput:
-    """Becomes a `ChainUpdate`."""
-
-    id: strawberry.ID = strawberry.field(description="Which chain.")
-    expected_version: int | None = strawberry.field(default=UNSET, description=EXPECTED_VERSION)
-    name: Maybe[str | None] = strawberry.field(description="For people, 1 to 200 characters.")
-    description: Maybe[str | None] = strawberry.field(description="What it is for; null clears it.")
-    enabled: Maybe[bool | None] = strawberry.field(description="Whether it may be used.")
-    steps: Maybe[list[FailoverStepInput] | None] = strawberry.field(
-        description="1 to 20, the whole list in its order; no model twice."
-    )
-
-
-@strawberry.input(description="Every step of the chain, once, in the new order.")
-class ReorderFailoverChainInput:
-    """Id, version and order."""
-
-    id: strawberry.ID = strawberry.field(description="Which chain.")
-    expected_version: int | None = strawberry.field(default=UNSET, description=EXPECTED_VERSION)
-    step_ids: list[strawberry.ID] = strawberry.field(description="The ids of all its steps.")
-
-
-@strawberry.input(description="Which chain to delete.")
-class DeleteFailoverChainInput:
-    """Id and version."""
-
-    id: strawberry.ID = strawberry.field(description="Which chain.")
-    expected_version: int | None = strawberry.field(default=UNSET, description=EXPECTED_VERSION)
-
-
 @strawberry.type(description="What `createFailoverChain` did.")
 class CreateFailoverChainPayload:
     """Read from an `Outcome`."""
@@ -166,33 +102,29 @@ class ReorderFailoverChainPayload:
     user_errors: list[UserError] = plain(USER_ERRORS)
 
 
-def _deleted_id(root: strawberry.Parent[Outcome[ChainRow]]) -> strawberry.ID | None:
-    return None if root.deleted_id is None else encode_id("FailoverChain", root.deleted_id)
-
-
 @strawberry.type(description="What `deleteFailoverChain` did.")
 class DeleteFailoverChainPayload:
     """Read from an `Outcome`."""
 
-    deleted_id: strawberry.ID | None = resolved(_deleted_id, "The id that is gone.")
+    deleted_id: strawberry.ID | None = reference(
+        "FailoverChain", "deleted_id", "The id that is gone."
+    )
     subject: FailoverChain | None = plain(
         "The chain that stands, where it was not deleted.", name="failoverChain"
     )
     user_errors: list[UserError] = plain(USER_ERRORS)
 
 
-def _change_id(root: strawberry.Parent[ChainChangeRow]) -> strawberry.ID | None:
-    return None if root.chain_id is None else encode_id("FailoverChain", root.chain_id)
-
-
 @strawberry.type(description="Something happened to a failover chain.")
 class FailoverChainChange:
-    """Read from `ChainChangeRow`."""
+    """Read from `ChangeRow`."""
 
     kind: ChangeKind = plain("What happened.")
-    id: strawberry.ID | None = resolved(_change_id, "Of the chain; null in READY.")
-    failover_chain: FailoverChain | None = plain(
-        "As it stands now; null in READY and once deleted."
+    id: strawberry.ID | None = reference(
+        "FailoverChain", "changed_id", "Of the chain; null in READY."
+    )
+    subject: FailoverChain | None = plain(
+        "As it stands now; null in READY and once deleted.", name="failoverChain"
     )
 
 
@@ -274,7 +206,7 @@ def _changes(
     slugs: Annotated[
         list[str] | None, described("Only these; left out, all. An empty list matches none.")
     ] = UNSET,
-) -> AsyncIterator[ChainChangeRow]:
+) -> AsyncIterator[ChangeRow[ChainRow]]:
     return chains.watch_chains(info.context, or_none(slugs))
 
 

@@ -12,8 +12,9 @@ from db.paging import Slice
 from db.providers import ProviderRow
 from db.vocabulary import ChangeKind, ModelCapability, ModelSort, ModelSource, PriceSource
 from resolvers import models, providers
-from resolvers.models import ModelChangeRow, SyncOutcome
+from resolvers.models import SyncOutcome
 from resolvers.outcome import Outcome
+from resolvers.watching import ChangeRow
 from schema.connections import Connection, page_request
 from schema.fields import (
     After,
@@ -35,7 +36,7 @@ from schema.model_inputs import (
     UpdateModelInput,
     override_of,
 )
-from schema.node import Node, decode_id, encode_id, node_type
+from schema.node import Node, decode_id, node_type, reference
 from schema.payloads import USER_ERRORS, UserError
 from schema.scalars import Dollars
 from schema.usage_totals import UsageTotals, usage_field
@@ -146,15 +147,11 @@ class UpdateModelPayload:
     user_errors: list[UserError] = plain(USER_ERRORS)
 
 
-def _deleted_id(root: strawberry.Parent[Outcome[ModelRow]]) -> strawberry.ID | None:
-    return None if root.deleted_id is None else encode_id("Model", root.deleted_id)
-
-
 @strawberry.type(description="What `deleteModel` did. On IN_USE, `usedBy` are the chains.")
 class DeleteModelPayload:
     """Read from an `Outcome`."""
 
-    deleted_id: strawberry.ID | None = resolved(_deleted_id, "The id that is gone.")
+    deleted_id: strawberry.ID | None = reference("Model", "deleted_id", "The id that is gone.")
     subject: Model | None = plain("The model that stands, where it was not deleted.", name="model")
     used_by: list[Annotated["FailoverChain", strawberry.lazy("schema.chains")]] = plain(
         "The chains that use it."
@@ -177,17 +174,13 @@ class SyncModelsPayload:
     user_errors: list[UserError] = plain(USER_ERRORS)
 
 
-def _change_id(root: strawberry.Parent[ModelChangeRow]) -> strawberry.ID | None:
-    return None if root.model_id is None else encode_id("Model", root.model_id)
-
-
 @strawberry.type(description="Something happened to a model.")
 class ModelChange:
-    """Read from `ModelChangeRow`."""
+    """Read from `ChangeRow`."""
 
     kind: ChangeKind = plain("What happened.")
-    id: strawberry.ID | None = resolved(_change_id, "Of the model; null in READY.")
-    model: Model | None = plain("As it stands now; null in READY and once deleted.")
+    id: strawberry.ID | None = reference("Model", "changed_id", "Of the model; null in READY.")
+    subject: Model | None = plain("As it stands now; null in READY and once deleted.", name="model")
 
 
 async def _create(
@@ -241,7 +234,7 @@ def _changes(
         list[str] | None,
         described("Only of these providers; left out, of all. An empty list matches none."),
     ] = UNSET,
-) -> AsyncIterator[ModelChangeRow]:
+) -> AsyncIterator[ChangeRow[ModelRow]]:
     return models.watch_models(info.context, or_none(provider_slugs))
 
 

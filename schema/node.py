@@ -55,6 +55,17 @@ def decode_filter_ids(ids: list[strawberry.ID], type_name: str, field: str) -> l
     return decoded
 
 
+def reference(type_name: str, attribute: str, description: str, *, nullable: bool = True) -> Any:
+    """A field with the global id of an object that the row names by its internal id, or by None."""
+
+    def read(root: strawberry.Parent[Any]) -> strawberry.ID | None:
+        internal_id = getattr(root, attribute)
+        return None if internal_id is None else encode_id(type_name, internal_id)
+
+    wire_type = strawberry.ID | None if nullable else strawberry.ID
+    return resolved(read, description, graphql_type=wire_type)
+
+
 def _global_id(root: strawberry.Parent[Any]) -> strawberry.ID:
     return encode_id(_type_names[type(root)], root.id)
 

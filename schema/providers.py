@@ -5,17 +5,17 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
-from strawberry import UNSET, Maybe
+from strawberry import UNSET
 
 from db.paging import Slice
 from db.providers import ConnectionTestRow, ProviderRow
 from db.vocabulary import ChangeKind, ConnectionTestStatus, ProviderKind, ProviderStatus
 from resolvers import providers
 from resolvers.outcome import Outcome
-from resolvers.providers import ProviderChangeRow, TestOutcome
+from resolvers.providers import TestOutcome
+from resolvers.watching import ChangeRow
 from schema.connections import Connection, page_request
 from schema.fields import (
-    EXPECTED_VERSION,
     After,
     First,
     Info,
@@ -28,8 +28,15 @@ from schema.fields import (
     watching,
 )
 from schema.models import MODELS_OF_PROVIDER, Model
-from schema.node import Node, decode_id, encode_id, node_type
+from schema.node import Node, decode_id, node_type, reference
 from schema.payloads import USER_ERRORS, UserError
+from schema.provider_inputs import (
+    CreateProviderInput,
+    DeleteProviderInput,
+    RemoveProviderApiKeyInput,
+    TestConnectionInput,
+    UpdateProviderInput,
+)
 from schema.usage_totals import UsageTotals, usage_field
 from trunkline.providers.changes import NewProvider, ProviderUpdate
 from trunkline.providers.testing import ConnectionToTest
@@ -91,82 +98,6 @@ class Provider(Node):
     updated_at: datetime = plain("When an operator last changed it.")
 
 
-@strawberry.input(description="A provider to create.")
-class CreateProviderInput:
-    """Becomes a `NewProvider`."""
-
-    slug: str = strawberry.field(
-        description="URL-safe and unique: lower-case letters, digits and hyphens. Never changes."
-    )
-    name: str = strawberry.field(description="For people, 1 to 200 characters.")
-    kind: ProviderKind = strawberry.field(description="The protocol that it speaks.")
-    base_url: str | None = strawberry.field(
-        default=UNSET,
-        description="Where its API is. Default: the kind's own; OPENAI_COMPATIBLE has none.",
-    )
-    api_key: str | None = strawberry.field(
-        default=UNSET, description="Stored encrypted, bound to this provider and host."
-    )
-    enabled: bool = strawberry.field(default=True, description="Whether it may be used.")
-
-
-@strawberry.input(
-    description="A base URL of another origin needs a key given with it, while one is stored."
-)
-class UpdateProviderInput:
-    """Becomes a `ProviderUpdate`."""
-
-    id: strawberry.ID = strawberry.field(description="Which provider.")
-    expected_version: int | None = strawberry.field(default=UNSET, description=EXPECTED_VERSION)
-    name: Maybe[str | None] = strawberry.field(description="For people, 1 to 200 characters.")
-    base_url: Maybe[str | None] = strawberry.field(description="Where its API is.")
-    api_key: Maybe[str | None] = strawberry.field(
-        description="Replaces the stored one. To remove it, use `removeProviderApiKey`."
-    )
-    enabled: Maybe[bool | None] = strawberry.field(description="Whether it may be used.")
-
-
-@strawberry.input(description="Whose key to forget.")
-class RemoveProviderApiKeyInput:
-    """Id and version."""
-
-    id: strawberry.ID = strawberry.field(description="Which provider.")
-    expected_version: int | None = strawberry.field(default=UNSET, description=EXPECTED_VERSION)
-
-
-@strawberry.input(description="Which provider to delete.")
-class DeleteProviderInput:
-    """Id and version."""
-
-    id: strawberry.ID = strawberry.field(description="Which provider.")
-    expected_version: int | None = strawberry.field(default=UNSET, description=EXPECTED_VERSION)
-
-
-@strawberry.input(
-    description=(
-        "Exactly one of `providerId` and `kind`. The stored key goes to the stored URL's origin "
-        "only: a draft URL elsewhere needs a draft key."
-    )
-)
-class TestConnectionInput:
-    """Becomes a `ConnectionToTest`."""
-
-    __test__ = False
-
-    provider_id: strawberry.ID | None = strawberry.field(
-        default=UNSET, description="A saved provider, to test as it is or with a draft."
-    )
-    kind: ProviderKind | None = strawberry.field(
-        default=UNSET, description="The protocol of a provider that doesn't exist yet."
-    )
-    base_url: str | None = strawberry.field(
-        default=UNSET, description="A draft. Default: the saved one, else the kind's own."
-    )
-    api_key: str | None = strawberry.field(
-        default=UNSET, description="A draft. Default: the saved one."
-    )
-
-
 def _payload(description: str) -> Any:
     return strawberry.type(description=description)
 
@@ -199,15 +130,11 @@ class RemoveProviderApiKeyPayload:
     user_errors: list[UserError] = plain(USER_ERRORS)
 
 
-def _deleted_id(root: strawberry.Parent[Outcome[ProviderRow]]) -> strawberry.ID | None:
-    return None if root.deleted_id is None else encode_id("Provider", root.deleted_id)
-
-
 @_payload("What `deleteProvider` did. On IN_USE, `usedBy` are the chains to change first.")
 class DeleteProviderPayload:
     """Read from an `Outcome`."""
 
-    deleted_id: strawberry.ID | None = resolved(_deleted_id, "The id that is gone.")
+    deleted_id: strawberry.ID | None = reference("Provider", "deleted_id", "The id that is gone.")
     subject: Provider | None = plain(
         "The provider that stands, where it was not deleted.", name="provider"
     )
@@ -232,17 +159,17 @@ class TestConnectionPayload:
     user_errors: list[UserError] = plain(USER_ERRORS)
 
 
-def _change_id(root: strawberry.Parent[ProviderChangeRow]) -> strawberry.ID | None:
-    return None if root.provider_id is None else encode_id("Provider", root.provider_id)
-
-
 @strawberry.type(description="Something happened to a provider.")
 class ProviderChange:
-    """Read from `ProviderChangeRow`."""
+    """Read from `ChangeRow`."""
 
     kind: ChangeKind = plain("What happened.")
-    id: strawberry.ID | None = resolved(_change_id, "Of the provider; null in READY.")
-    provider: Provider | None = plain("As it stands now; null in READY and once deleted.")
+    id: strawberry.ID | None = reference(
+        "Provider", "changed_id", "Of the provider; null in READY."
+    )
+    subject: Provider | None = plain(
+        "As it stands now; null in READY and once deleted.", name="provider"
+    )
 
 
 async def _providers(info: Info, first: First = 100, after: After = UNSET) -> Slice[ProviderRow]:
@@ -317,7 +244,7 @@ def _changes(
     slugs: Annotated[
         list[str] | None, described("Only these; left out, all. An empty list matches none.")
     ] = UNSET,
-) -> AsyncIterator[ProviderChangeRow]:
+) -> AsyncIterator[ChangeRow[ProviderRow]]:
     return providers.watch_providers(info.context, or_none(slugs))
 
 

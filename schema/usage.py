@@ -28,7 +28,7 @@ from schema.fields import (
     watching,
 )
 from schema.models import Model
-from schema.node import Node, encode_id, node_type
+from schema.node import Node, node_type, reference
 from schema.payloads import USER_ERRORS, UserError
 from schema.providers import Provider
 from schema.scalars import Dollars, SafeInt
@@ -47,19 +47,6 @@ from trunkline.usage.series import Series
 from trunkline.usage.windows import checked_span
 
 EventParent = strawberry.Parent[UsageEventRow]
-
-
-def _provider_id(root: EventParent) -> strawberry.ID:
-    return encode_id("Provider", root.provider_id)
-
-
-def _model_id(root: EventParent) -> strawberry.ID:
-    return encode_id("Model", root.model_id)
-
-
-def _chain_id(root: EventParent) -> strawberry.ID | None:
-    chain_id = root.failover_chain_id
-    return None if chain_id is None else encode_id("FailoverChain", chain_id)
 
 
 async def _provider(info: Info, root: EventParent) -> ProviderRow | None:
@@ -83,18 +70,24 @@ class UsageEvent(Node):
     """Read from `UsageEventRow`."""
 
     occurred_at: datetime = plain("When the request ended.")
-    provider_id: strawberry.ID = resolved(_provider_id, "Of the provider, also once deleted.")
+    provider_id: strawberry.ID = reference(
+        "Provider", "provider_id", "Of the provider, also once deleted.", nullable=False
+    )
     provider_label: str = plain("The provider's name.")
     provider: Provider | None = resolved(
         _provider,
         "Null once deleted; the id and the label remain. So for the others.",
         graphql_type=Provider | None,
     )
-    model_id: strawberry.ID = resolved(_model_id, "Of the model, also once deleted.")
+    model_id: strawberry.ID = reference(
+        "Model", "model_id", "Of the model, also once deleted.", nullable=False
+    )
     model_label: str = plain("The model's name.")
     model: Model | None = resolved(_model, "Null once deleted.", graphql_type=Model | None)
-    failover_chain_id: strawberry.ID | None = resolved(
-        _chain_id, "Of the chain, also once deleted; null where there was none."
+    failover_chain_id: strawberry.ID | None = reference(
+        "FailoverChain",
+        "failover_chain_id",
+        "Of the chain, also once deleted; null where there was none.",
     )
     failover_chain_label: str | None = plain("The chain's name; null where there was none.")
     failover_chain: FailoverChain | None = resolved(

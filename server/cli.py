@@ -73,10 +73,13 @@ def serve(
     data_dir: DataDir = None,
 ) -> None:
     """Serve the API and GraphiQL until Ctrl-C."""
-    from server.serving import run_server
     from server.settings import read_settings
 
-    run_server(read_settings(host=host, port=port, database_url=database_url, data_dir=data_dir))
+    settings = read_settings(host=host, port=port, database_url=database_url, data_dir=data_dir)
+    # After the settings: a wrong one is told before the program is loaded.
+    from server.serving import run_server
+
+    run_server(settings)
 
 
 @app.command()

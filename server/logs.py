@@ -12,6 +12,9 @@ import orjson
 import structlog
 from structlog.types import Processor
 
+# uvicorn takes a socket that was answered with a status for a mistake of the application's.
+_SAID_OF_EVERY_REFUSED_SOCKET = "ASGI callable returned without completing handshake."
+
 
 def configure_logs(log_format: Literal["console", "json"], stream: TextIO | None = None) -> None:
     """Send every log line to `stream`, stderr by default. Call it again to change that."""
@@ -37,16 +40,17 @@ def configure_logs(log_format: Literal["console", "json"], stream: TextIO | None
             ],
         )
     )
+    handler.addFilter(_is_news)
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.INFO)
-    for name in ("uvicorn", "uvicorn.error", "asyncio", "aiosqlite", "alembic"):
-        logger = logging.getLogger(name)
-        logger.handlers = []
-        logger.propagate = True
-        # uvicorn's information repeats ours, and holds the query strings of sockets.
-        logger.setLevel(logging.WARNING)
-    logging.getLogger("uvicorn.access").disabled = True
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    if record.name == "uvicorn.error" and record.msg == _SAID_OF_EVERY_REFUSED_SOCKET:
+        return False
+    # What libraries tell for information repeats ours, and holds URLs with their queries.
+    return isinstance(record.msg, dict) or record.levelno >= logging.WARNING
 
 
 def _rendering(log_format: Literal["console", "json"], *, colors: bool) -> list[Processor]:

@@ -25,6 +25,7 @@ from server.database_lock import sole_server
 from server.failures import CannotStart
 from server.logs import configure_logs
 from server.settings import PREFIX, Settings
+from server.socket_protocol import SocketProtocol
 from server.wiring import front_door, running_services
 from trunkline.services import Services
 
@@ -107,7 +108,7 @@ def make_server(door: FrontDoor, when_ready: Callable[[], None]) -> uvicorn.Serv
     config = uvicorn.Config(
         build_app(door),
         http="httptools",
-        ws="websockets-sansio",
+        ws=SocketProtocol,
         ws_max_size=LARGEST_MESSAGE,
         ws_per_message_deflate=False,
         lifespan="off",

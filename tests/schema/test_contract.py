@@ -23,12 +23,12 @@ from db.models import ModelPricingRow, ModelRow
 from db.paging import Edge, Slice
 from db.providers import ApiKeyPreviewRow, ConnectionTestRow, ProviderRow
 from db.usage import UsageEventRow
-from resolvers.chains import ChainChangeRow
-from resolvers.models import ModelChangeRow, SyncOutcome
+from resolvers.models import SyncOutcome
 from resolvers.node import ServerInfoRow
 from resolvers.outcome import Outcome
-from resolvers.providers import ProviderChangeRow, TestOutcome
+from resolvers.providers import TestOutcome
 from resolvers.usage import RecordOutcome
+from resolvers.watching import ChangeRow
 from schema.root import schema
 from server.sdl import sorted_sdl
 from trunkline.errors import Problem
@@ -137,9 +137,9 @@ ROWS: dict[str, type] = {
     "UserError": Problem,
     "ServerInfo": ServerInfoRow,
     "PageInfo": Slice,
-    "ProviderChange": ProviderChangeRow,
-    "ModelChange": ModelChangeRow,
-    "FailoverChainChange": ChainChangeRow,
+    "ProviderChange": ChangeRow,
+    "ModelChange": ChangeRow,
+    "FailoverChainChange": ChangeRow,
     "TestConnectionPayload": TestOutcome,
     "SyncModelsPayload": SyncOutcome,
     "RecordUsagePayload": RecordOutcome,

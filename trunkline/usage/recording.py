@@ -29,7 +29,7 @@ from trunkline.usage.naming import (
 from trunkline.usage.rates import Rates, TokenCounts, flat_rates
 
 MOST_PRICED_NANOS = 10_000_000 * NANOS_PER_DOLLAR
-"""Of one event. The dearest known model, with as many tokens as an event takes, costs a tenth."""
+"""Of one event: the dearest known model, at as many tokens as an event takes, is under a tenth."""
 
 
 @dataclass(frozen=True, slots=True)

