@@ -9,7 +9,7 @@ from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.paging import PageRequest, Slice, after_key, decode_cursor, slice_of
-from db.tables import failover_chains, failover_steps
+from db.tables import failover_chains, failover_steps, models
 from db.upsert import insert_into
 
 _ORDER = "failover_chains"
@@ -89,6 +89,37 @@ async def load_chains_by_slug(
     )
     rows = (await connection.execute(statement)).all()
     return {chain.slug: chain for chain in await _with_steps(connection, rows)}
+
+
+async def chain_ids_using_model(connection: AsyncConnection, model_id: int) -> Sequence[int]:
+    """The living chains that have a step with this model."""
+    statement = (
+        select(failover_chains.c.id)
+        .distinct()
+        .join(failover_steps, failover_steps.c.chain_id == failover_chains.c.id)
+        .where(failover_steps.c.model_id == model_id, failover_chains.c.deleted_at.is_(None))
+        .order_by(failover_chains.c.id)
+    )
+    return list(await connection.scalars(statement))
+
+
+async def chain_ids_using_provider(connection: AsyncConnection, provider_id: int) -> Sequence[int]:
+    """The living chains that have a step with a model of this provider.
+
+    Its models are held until the transaction ends: whoever was about to put one into a chain has
+    done so before this looks, or finds it deleted.
+    """
+    held = select(models.c.id).where(models.c.provider_id == provider_id).order_by(models.c.id)
+    await connection.execute(held.with_for_update())
+    statement = (
+        select(failover_chains.c.id)
+        .distinct()
+        .join(failover_steps, failover_steps.c.chain_id == failover_chains.c.id)
+        .join(models, models.c.id == failover_steps.c.model_id)
+        .where(models.c.provider_id == provider_id, failover_chains.c.deleted_at.is_(None))
+        .order_by(failover_chains.c.id)
+    )
+    return list(await connection.scalars(statement))
 
 
 async def find_step(connection: AsyncConnection, step_id: int) -> StepRow | None:

@@ -52,7 +52,11 @@ class Database:
         if parsed.get_backend_name() == "sqlite":
             return cls(_sqlite(parsed, "BEGIN", read_only=True), _sqlite(parsed, "BEGIN IMMEDIATE"))
         engine = create_async_engine(
-            parsed, pool_size=_POSTGRESQL_CONNECTIONS, max_overflow=0, pool_pre_ping=True
+            parsed,
+            hide_parameters=True,
+            pool_size=_POSTGRESQL_CONNECTIONS,
+            max_overflow=0,
+            pool_pre_ping=True,
         )
         reader = engine.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
@@ -70,14 +74,21 @@ class Database:
         async with self._reader.connect() as connection, connection.begin():
             yield connection
 
-    async def transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    async def transact(
+        self,
+        work: Callable[[AsyncConnection], Awaitable[T]],
+        *,
+        after: Callable[[T], None] | None = None,
+    ) -> T:
         """Run `work` in one write transaction, commit it, and return what it returned.
+
+        `after` gets that too, once it is committed, also where the caller is gone by then.
 
         What `work` raises rolls everything back. It runs again when another transaction won the
         race, so it must not touch anything but the connection. Cancelling the caller neither
         interrupts nor undoes it: a statement can't be interrupted, and would keep the write lock.
         """
-        task = asyncio.ensure_future(self._transact(work))
+        task = asyncio.ensure_future(self._transact(work, after))
         self._under_way.add(task)
         task.add_done_callback(self._finished)
         return await asyncio.shield(task)
@@ -89,7 +100,15 @@ class Database:
         await self._reader.dispose()
         await self._writer.dispose()
 
-    async def _transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    async def _transact(
+        self, work: Callable[[AsyncConnection], Awaitable[T]], after: Callable[[T], None] | None
+    ) -> T:
+        result = await self._committed(work)
+        if after is not None:
+            after(result)
+        return result
+
+    async def _committed(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 async with self._writer.begin() as connection:
@@ -123,6 +142,8 @@ def _sqlite(url: URL, begin: str, *, read_only: bool = False) -> AsyncEngine:
     engine = create_async_engine(
         url,
         connect_args={"isolation_level": None},
+        # Parameters hold names, masks and hashes; an error's text ends in a log.
+        hide_parameters=True,
         pool_size=_READERS if read_only else 1,
         max_overflow=0,
         pool_timeout=60,

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Row, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.tables import failover_chains, failover_steps, models
+from db.tables import models
 from db.upsert import insert_into
 from db.vocabulary import ModelCapability, ModelSource, PriceSource
 
@@ -186,18 +186,6 @@ async def delete_model(connection: AsyncConnection, model_id: int, *, now: datet
     await connection.execute(
         update(models).where(models.c.id == model_id).values(deleted_at=now, updated_at=now)
     )
-
-
-async def chain_ids_using_model(connection: AsyncConnection, model_id: int) -> Sequence[int]:
-    """The living chains that have a step with this model."""
-    statement = (
-        select(failover_chains.c.id)
-        .distinct()
-        .join(failover_steps, failover_steps.c.chain_id == failover_chains.c.id)
-        .where(failover_steps.c.model_id == model_id, failover_chains.c.deleted_at.is_(None))
-        .order_by(failover_chains.c.id)
-    )
-    return list(await connection.scalars(statement))
 
 
 def to_bits(capabilities: Iterable[ModelCapability]) -> int:

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, delete, func, insert, select, update
+from sqlalchemy import Row, Select, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.paging import PageRequest, Slice, after_key, decode_cursor, slice_of
-from db.tables import connection_tests, failover_chains, failover_steps, models, providers
+from db.tables import connection_tests, models, providers
 from db.upsert import insert_into
 from db.vocabulary import ConnectionTestStatus, ProviderKind, ProviderStatus
 
@@ -244,51 +244,6 @@ async def store_api_key(
     )
 
 
-async def forget_connection_test(connection: AsyncConnection, provider_id: int) -> None:
-    """Key or URL changed: what was tested is no longer what is configured."""
-    await connection.execute(
-        delete(connection_tests).where(connection_tests.c.provider_id == provider_id)
-    )
-    await connection.execute(
-        update(providers)
-        .where(providers.c.id == provider_id)
-        .values(connection_revision=providers.c.connection_revision + 1)
-    )
-
-
-async def store_connection_test(
-    connection: AsyncConnection,
-    provider_id: int,
-    *,
-    revision: int,
-    status: ConnectionTestStatus,
-    latency_ms: int | None,
-    http_status: int | None,
-    message: str,
-    model_count: int | None,
-    tested_at: datetime,
-) -> bool:
-    """Store the outcome as the last one, unless the configuration changed since `revision`."""
-    provider = await lock_provider(connection, provider_id)
-    if provider is None or provider.connection_revision != revision:
-        return False
-    await connection.execute(
-        delete(connection_tests).where(connection_tests.c.provider_id == provider_id)
-    )
-    await connection.execute(
-        insert(connection_tests).values(
-            provider_id=provider_id,
-            status=status.value,
-            latency_ms=latency_ms,
-            http_status=http_status,
-            message=message,
-            model_count=model_count,
-            tested_at=tested_at,
-        )
-    )
-    return True
-
-
 async def delete_provider(connection: AsyncConnection, provider_id: int, *, now: datetime) -> None:
     """Tombstone the provider and its models, and forget its key and its last test."""
     await store_api_key(connection, provider_id, sealed=None, masked=None, now=now)
@@ -303,25 +258,6 @@ async def delete_provider(connection: AsyncConnection, provider_id: int, *, now:
     await connection.execute(
         update(providers).where(providers.c.id == provider_id).values(deleted_at=now)
     )
-
-
-async def chain_ids_using_provider(connection: AsyncConnection, provider_id: int) -> Sequence[int]:
-    """The living chains that have a step with a model of this provider.
-
-    Its models are held until the transaction ends: whoever was about to put one into a chain has
-    done so before this looks, or finds it deleted.
-    """
-    held = select(models.c.id).where(models.c.provider_id == provider_id).order_by(models.c.id)
-    await connection.execute(held.with_for_update())
-    statement = (
-        select(failover_chains.c.id)
-        .distinct()
-        .join(failover_steps, failover_steps.c.chain_id == failover_chains.c.id)
-        .join(models, models.c.id == failover_steps.c.model_id)
-        .where(models.c.provider_id == provider_id, failover_chains.c.deleted_at.is_(None))
-        .order_by(failover_chains.c.id)
-    )
-    return list(await connection.scalars(statement))
 
 
 def _provider(row: Row[Any]) -> ProviderRow:

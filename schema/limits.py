@@ -20,6 +20,8 @@ from graphql import (
 )
 from strawberry.extensions import AddValidationRules
 
+MOST_TOKENS = 20_000
+"""Of one document. The longest of a dashboard has under 2,000; variables don't count."""
 MOST_DEPTH = 20
 MOST_ALIASES = 100
 MOST_FIELDS = 5_000

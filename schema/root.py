@@ -18,7 +18,7 @@ from schema.chains import ChainMutation, ChainQuery, ChainSubscription
 from schema.errors import present
 from schema.execution import Executor
 from schema.fields import Info, described, plain, resolved
-from schema.limits import limit_extension
+from schema.limits import MOST_TOKENS, limit_extension
 from schema.models import ModelMutation, ModelQueries, ModelSubscription
 from schema.node import Node, parse_id
 from schema.providers import (
@@ -29,9 +29,6 @@ from schema.providers import (
 )
 from schema.scalars import SCALARS
 from schema.usage import UsageMutation, UsageQuery, UsageSubscription
-
-MOST_TOKENS = 20_000
-"""Of one document. The longest of a dashboard has under 2,000; variables don't count."""
 
 CACHED_DOCUMENTS = 256
 

@@ -11,10 +11,9 @@ from typing import Literal
 
 from graphql import DocumentNode, GraphQLError, OperationDefinitionNode, parse
 
-OperationKind = Literal["query", "mutation", "subscription"]
+from schema.limits import MOST_TOKENS
 
-MOST_TOKENS = 20_000
-"""The schema's own bound, which is checked here first; a test holds the two together."""
+OperationKind = Literal["query", "mutation", "subscription"]
 
 _LONGEST_NAME = 100
 # Documents above this are parsed each time: the cache is for what clients send again and again.

@@ -90,3 +90,35 @@ async def test_two_hundred_read_modify_writes_lose_none(database: Database) -> N
 def test_a_url_of_no_database_is_refused(url: str) -> None:
     with pytest.raises(BadDatabaseUrl):
         Database.open(url)
+
+
+async def test_what_comes_after_a_commit_comes_without_the_caller_too(database: Database) -> None:
+    begun, go_on, told = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def slow(connection: AsyncConnection) -> str:
+        begun.set()
+        await go_on.wait()
+        return "done"
+
+    def tell(result: str) -> None:
+        assert result == "done"
+        told.set()
+
+    caller = asyncio.create_task(database.transact(slow, after=tell))
+    await begun.wait()
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert not told.is_set()
+    go_on.set()
+    await asyncio.wait_for(told.wait(), 5)
+
+
+async def test_nothing_comes_after_a_transaction_that_failed(database: Database) -> None:
+    async def fail(connection: AsyncConnection) -> None:
+        raise LookupError
+
+    told: list[None] = []
+    with pytest.raises(LookupError):
+        await database.transact(fail, after=told.append)
+    assert told == []

@@ -6,13 +6,8 @@ import pytest
 from graphql import GraphQLError
 
 from resolvers.context import OperationContext
-from schema.root import MOST_TOKENS as SCHEMAS_OWN
 from schema.root import schema
-from server.documents import MOST_TOKENS, Operation, chosen_operation
-
-
-def test_the_bound_is_the_schemas_own() -> None:
-    assert MOST_TOKENS == SCHEMAS_OWN
+from server.documents import Operation, chosen_operation
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ async def create_model(services: Services, new: NewModel) -> ModelRow:
             problems.invalid((field,), f"{field} takes 1 to {_MOST_TOKENS}")
     _check_override(problems, new.price_override)
 
-    async def create(connection: Connection) -> tuple[ModelRow, ProviderRow]:
+    async def create(connection: Connection) -> tuple[ModelRow, list[ModelChanged]]:
         provider = await stored_providers.lock_provider(connection, new.provider_id)
         if provider is None:
             raise Refused([*problems.found, *not_found(("providerId",), "provider").problems])
@@ -122,11 +122,10 @@ async def create_model(services: Services, new: NewModel) -> ModelRow:
             raise Refused([taken])
         if new.price_override is not None:
             await _store_override(services, connection, model_id, new.price_override)
-        return await _present(connection, model_id), provider
+        model = await _present(connection, model_id)
+        return model, [_changed(ChangeKind.CREATED, model, provider)]
 
-    model, provider = await services.database.transact(create)
-    services.events.publish(_changed(ChangeKind.CREATED, model, provider))
-    return model
+    return await services.commit(create)
 
 
 async def update_model(services: Services, change: ModelUpdate) -> ModelRow:
@@ -136,7 +135,7 @@ async def update_model(services: Services, change: ModelUpdate) -> ModelRow:
     Raises `Refused`: NOT_FOUND, VERSION_CONFLICT, INVALID.
     """
 
-    async def update(connection: Connection) -> tuple[ModelRow, ProviderRow, bool]:
+    async def update(connection: Connection) -> tuple[ModelRow, list[ModelChanged]]:
         current = await _held(connection, change.id, change.expected_version)
         provider = await stored_providers.find_provider(connection, current.provider_id)
         if provider is None:
@@ -165,14 +164,12 @@ async def update_model(services: Services, change: ModelUpdate) -> ModelRow:
                 else _override_pricing(services, override)
             )
         if not columns:
-            return current, provider, False
+            return current, []
         await store.update_model(connection, current.id, columns, now=services.clock())
-        return await _present(connection, current.id), provider, True
+        model = await _present(connection, current.id)
+        return model, [_changed(ChangeKind.UPDATED, model, provider)]
 
-    model, provider, changed = await services.database.transact(update)
-    if changed:
-        services.events.publish(_changed(ChangeKind.UPDATED, model, provider))
-    return model
+    return await services.commit(update)
 
 
 async def delete_model(services: Services, model_id: int, expected_version: int | None) -> None:
@@ -182,7 +179,7 @@ async def delete_model(services: Services, model_id: int, expected_version: int 
     with the chains that use it.
     """
 
-    async def remove(connection: Connection) -> tuple[ModelRow, ProviderRow]:
+    async def remove(connection: Connection) -> tuple[None, list[ModelChanged]]:
         current = await _held(connection, model_id, expected_version)
         provider = await stored_providers.find_provider(connection, current.provider_id)
         if provider is None:
@@ -199,7 +196,7 @@ async def delete_model(services: Services, model_id: int, expected_version: int 
                 ],
                 current=current,
             )
-        using = await store.chain_ids_using_model(connection, model_id)
+        using = await stored_chains.chain_ids_using_model(connection, model_id)
         if using:
             chains = await stored_chains.load_chains(connection, using)
             raise Refused(
@@ -215,10 +212,9 @@ async def delete_model(services: Services, model_id: int, expected_version: int 
                 used_by=[chains[one] for one in using],
             )
         await store.delete_model(connection, model_id, now=services.clock())
-        return current, provider
+        return None, [_changed(ChangeKind.DELETED, current, provider)]
 
-    model, provider = await services.database.transact(remove)
-    services.events.publish(_changed(ChangeKind.DELETED, model, provider))
+    await services.commit(remove)
 
 
 def _check_override(problems: Problems, override: PriceOverride | None) -> None:

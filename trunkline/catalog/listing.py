@@ -65,9 +65,7 @@ async def sync_models(services: Services, provider_id: int) -> Synced:
         ]
         return Synced(provider, tested.test, len(added), len(gone)), events
 
-    synced, events = await services.database.transact(apply)
-    services.events.publish(*events)
-    return synced
+    return await services.commit(apply)
 
 
 def _moved() -> Problem:

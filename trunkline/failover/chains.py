@@ -25,6 +25,9 @@ from trunkline.events import FailoverChainChanged
 from trunkline.failover.steps import StepInput, checked_steps
 from trunkline.services import Services
 
+Changed = tuple[ChainRow, list[FailoverChainChanged]]
+"""What a transaction answers, and what it has to tell."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewChain:
@@ -64,7 +67,7 @@ async def create_chain(services: Services, new: NewChain) -> ChainRow:
     )
     noted = problems.found
 
-    async def create(connection: Connection) -> ChainRow:
+    async def create(connection: Connection) -> Changed:
         found = Problems()
         await _check_models(connection, found, new.steps, steps)
         slug = new.slug
@@ -88,11 +91,10 @@ async def create_chain(services: Services, new: NewChain) -> ChainRow:
                 [Problem(ProblemCode.TAKEN, ("slug",), f"there is a chain {slug!r} already")]
             )
         await store.replace_steps(connection, chain_id, steps)
-        return await _present(connection, chain_id)
+        chain = await _present(connection, chain_id)
+        return chain, [_changed(ChangeKind.CREATED, chain)]
 
-    chain = await services.database.transact(create)
-    services.events.publish(_changed(ChangeKind.CREATED, chain))
-    return chain
+    return await services.commit(create)
 
 
 async def update_chain(services: Services, change: ChainUpdate) -> ChainRow:
@@ -101,7 +103,7 @@ async def update_chain(services: Services, change: ChainUpdate) -> ChainRow:
     Raises `Refused`: NOT_FOUND, VERSION_CONFLICT, and every problem of the input.
     """
 
-    async def update(connection: Connection) -> tuple[ChainRow, bool]:
+    async def update(connection: Connection) -> Changed:
         current = await _held(connection, change.id, change.expected_version)
         problems = Problems()
         columns: dict[str, Any] = {}
@@ -125,13 +127,14 @@ async def update_chain(services: Services, change: ChainUpdate) -> ChainRow:
         if steps is not None and steps == _values(current):
             steps = None
         if not columns and steps is None:
-            return current, False
+            return current, []
         if steps is not None:
             await store.replace_steps(connection, current.id, steps)
         await store.update_chain(connection, current.id, columns, now=services.clock())
-        return await _present(connection, current.id), True
+        chain = await _present(connection, current.id)
+        return chain, [_changed(ChangeKind.UPDATED, chain)]
 
-    return await _publish_if_changed(services, *await services.database.transact(update))
+    return await services.commit(update)
 
 
 async def reorder_chain(
@@ -142,7 +145,7 @@ async def reorder_chain(
     Raises `Refused`: NOT_FOUND, VERSION_CONFLICT, DUPLICATE, INVALID for a step that is missing.
     """
 
-    async def reorder(connection: Connection) -> tuple[ChainRow, bool]:
+    async def reorder(connection: Connection) -> Changed:
         current = await _held(connection, chain_id, expected_version)
         problems = Problems()
         present = [step.id for step in current.steps]
@@ -159,12 +162,13 @@ async def reorder_chain(
             )
         problems.refuse_if_any(current)
         if present == list(step_ids):
-            return current, False
+            return current, []
         await store.reorder_steps(connection, step_ids)
         await store.update_chain(connection, current.id, {}, now=services.clock())
-        return await _present(connection, current.id), True
+        chain = await _present(connection, current.id)
+        return chain, [_changed(ChangeKind.UPDATED, chain)]
 
-    return await _publish_if_changed(services, *await services.database.transact(reorder))
+    return await services.commit(reorder)
 
 
 async def delete_chain(services: Services, chain_id: int, expected_version: int | None) -> None:
@@ -173,13 +177,12 @@ async def delete_chain(services: Services, chain_id: int, expected_version: int 
     Raises `Refused`: NOT_FOUND, VERSION_CONFLICT.
     """
 
-    async def remove(connection: Connection) -> ChainRow:
+    async def remove(connection: Connection) -> tuple[None, list[FailoverChainChanged]]:
         current = await _held(connection, chain_id, expected_version)
         await store.delete_chain(connection, chain_id, now=services.clock())
-        return current
+        return None, [_changed(ChangeKind.DELETED, current)]
 
-    chain = await services.database.transact(remove)
-    services.events.publish(_changed(ChangeKind.DELETED, chain))
+    await services.commit(remove)
 
 
 def slug_of(name: str) -> str:
@@ -256,12 +259,6 @@ async def _held(connection: Connection, chain_id: int, expected_version: int | N
 
 async def _present(connection: Connection, chain_id: int) -> ChainRow:
     return (await store.load_chains(connection, [chain_id]))[chain_id]
-
-
-async def _publish_if_changed(services: Services, chain: ChainRow, changed: bool) -> ChainRow:  # noqa: FBT001  # the two halves of a transaction's result
-    if changed:
-        services.events.publish(_changed(ChangeKind.UPDATED, chain))
-    return chain
 
 
 def _changed(kind: ChangeKind, chain: ChainRow) -> FailoverChainChanged:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from db import chains as stored_chains
+from db import connection_tests as stored_tests
 from db import providers as store
 from db.engine import Connection
 from db.providers import ProviderRow
@@ -59,7 +60,7 @@ async def create_provider(services: Services, new: NewProvider) -> ProviderRow:
     api_key = None if new.api_key is None else checked_api_key(problems, new.api_key)
     known = services.catalog.find_provider(new.kind, new.slug, base_url) if base_url else None
 
-    async def create(connection: Connection) -> ProviderRow:
+    async def create(connection: Connection) -> tuple[ProviderRow, list[ProviderChanged]]:
         taken = Problem(ProblemCode.TAKEN, ("slug",), f"there is a provider {new.slug!r} already")
         if not problems.concern("slug") and await store.find_provider_by_slug(connection, new.slug):
             raise Refused([*problems.found, taken])
@@ -82,11 +83,10 @@ async def create_provider(services: Services, new: NewProvider) -> ProviderRow:
         await seed_catalog(
             connection, services.catalog, await _present(connection, provider_id), now=now
         )
-        return await _present(connection, provider_id)
+        provider = await _present(connection, provider_id)
+        return provider, [_changed(ChangeKind.CREATED, provider)]
 
-    provider = await services.database.transact(create)
-    services.events.publish(_changed(ChangeKind.CREATED, provider))
-    return provider
+    return await services.commit(create)
 
 
 async def update_provider(services: Services, change: ProviderUpdate) -> ProviderRow:
@@ -95,17 +95,17 @@ async def update_provider(services: Services, change: ProviderUpdate) -> Provide
     Raises `Refused`: NOT_FOUND, VERSION_CONFLICT, INVALID.
     """
 
-    async def update(connection: Connection) -> tuple[ProviderRow, bool]:
+    async def update(connection: Connection) -> tuple[ProviderRow, list[ProviderChanged]]:
         current = await _held(connection, change.id, change.expected_version)
         columns, api_key = _checked_update(current, change)
         now = services.clock()
         if "base_url" in columns or api_key is not None:
-            await store.forget_connection_test(connection, current.id)
+            await stored_tests.forget_connection_test(connection, current.id)
         if api_key is not None:
             url = columns.get("base_url", current.base_url)
             await _seal_key(services, connection, current.id, url, api_key)
         if not columns and api_key is None:
-            return current, False
+            return current, []
         if "base_url" in columns:
             columns["known_provider"] = services.catalog.find_provider(
                 current.kind, current.slug, columns["base_url"]
@@ -114,12 +114,10 @@ async def update_provider(services: Services, change: ProviderUpdate) -> Provide
         if columns.get("known_provider") not in {None, current.known_provider}:
             moved = await _present(connection, current.id)
             await seed_catalog(connection, services.catalog, moved, now=now)
-        return await _present(connection, current.id), True
+        provider = await _present(connection, current.id)
+        return provider, [_changed(ChangeKind.UPDATED, provider)]
 
-    provider, changed = await services.database.transact(update)
-    if changed:
-        services.events.publish(_changed(ChangeKind.UPDATED, provider))
-    return provider
+    return await services.commit(update)
 
 
 async def remove_provider_api_key(
@@ -127,20 +125,18 @@ async def remove_provider_api_key(
 ) -> ProviderRow:
     """Forget the provider's key. Raises `Refused`: NOT_FOUND, VERSION_CONFLICT."""
 
-    async def remove(connection: Connection) -> tuple[ProviderRow, bool]:
+    async def remove(connection: Connection) -> tuple[ProviderRow, list[ProviderChanged]]:
         current = await _held(connection, provider_id, expected_version)
         if current.api_key is None:
-            return current, False
+            return current, []
         now = services.clock()
         await store.store_api_key(connection, provider_id, sealed=None, masked=None, now=now)
-        await store.forget_connection_test(connection, provider_id)
+        await stored_tests.forget_connection_test(connection, provider_id)
         await store.update_provider(connection, provider_id, {}, now=now)
-        return await _present(connection, provider_id), True
+        provider = await _present(connection, provider_id)
+        return provider, [_changed(ChangeKind.UPDATED, provider)]
 
-    provider, changed = await services.database.transact(remove)
-    if changed:
-        services.events.publish(_changed(ChangeKind.UPDATED, provider))
-    return provider
+    return await services.commit(remove)
 
 
 async def delete_provider(
@@ -151,9 +147,9 @@ async def delete_provider(
     Raises `Refused`: NOT_FOUND, VERSION_CONFLICT, IN_USE with the chains that use its models.
     """
 
-    async def remove(connection: Connection) -> ProviderRow:
+    async def remove(connection: Connection) -> tuple[None, list[ProviderChanged]]:
         current = await _held(connection, provider_id, expected_version)
-        using = await store.chain_ids_using_provider(connection, provider_id)
+        using = await stored_chains.chain_ids_using_provider(connection, provider_id)
         if using:
             chains = await stored_chains.load_chains(connection, using)
             raise Refused(
@@ -169,10 +165,9 @@ async def delete_provider(
                 used_by=[chains[one] for one in using],
             )
         await store.delete_provider(connection, provider_id, now=services.clock())
-        return current
+        return None, [_changed(ChangeKind.DELETED, current)]
 
-    provider = await services.database.transact(remove)
-    services.events.publish(_changed(ChangeKind.DELETED, provider))
+    await services.commit(remove)
 
 
 def checked_api_key(problems: Problems, api_key: str) -> str:

@@ -6,6 +6,7 @@ database transaction is held while the provider is asked.
 
 from dataclasses import dataclass, field
 
+from db import connection_tests as stored_tests
 from db import providers as store
 from db.engine import Connection
 from db.providers import ConnectionTestRow, ProviderRow
@@ -101,8 +102,10 @@ async def _stored(
 ) -> TestedConnection:
     test = _row(services, outcome)
 
-    async def store_outcome(connection: Connection) -> tuple[ProviderRow | None, bool]:
-        stored = await store.store_connection_test(
+    async def store_outcome(
+        connection: Connection,
+    ) -> tuple[TestedConnection, list[ProviderChanged]]:
+        stored = await stored_tests.store_connection_test(
             connection,
             provider.id,
             revision=provider.connection_revision,
@@ -113,15 +116,14 @@ async def _stored(
             model_count=test.model_count,
             tested_at=test.tested_at,
         )
-        return await store.find_provider(connection, provider.id), stored
+        present = await store.find_provider(connection, provider.id)
+        if present is None or not stored:
+            return TestedConnection(test, present, outcome), []
+        changed = ProviderChanged(kind=ChangeKind.UPDATED, id=present.id, slug=present.slug)
+        last = present.last_connection_test or test
+        return TestedConnection(last, present, outcome), [changed]
 
-    present, stored = await services.database.transact(store_outcome)
-    if present is not None and stored:
-        services.events.publish(
-            ProviderChanged(kind=ChangeKind.UPDATED, id=present.id, slug=present.slug)
-        )
-        test = present.last_connection_test or test
-    return TestedConnection(test, present, outcome)
+    return await services.commit(store_outcome)
 
 
 def _row(services: Services, outcome: ConnectionOutcome) -> ConnectionTestRow:

@@ -3,7 +3,6 @@
 One transaction holds all of it. When `record_usage` returns, the events are on disk.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +14,7 @@ from db.overrides import OverrideRow, load_overrides
 from db.usage import NewEventRow
 from db.usage_rollups import TotalTooLarge, add_to_rollups
 from trunkline.changes import Problems
-from trunkline.events import ModelChanged, UsageRecorded
+from trunkline.events import Event, ModelChanged, UsageRecorded
 from trunkline.money import NANOS_PER_DOLLAR
 from trunkline.services import Services
 from trunkline.usage.intake import MOST_EVENTS, NewUsageEvent, check_events
@@ -61,33 +60,20 @@ async def record_usage(services: Services, events: Sequence[NewUsageEvent]) -> R
         async with services.database.read() as connection:
             await look_up(connection, events, problems, faulty)
     problems.refuse_if_any()
-    recording = asyncio.ensure_future(_record_and_tell(services, events, now))
-    recording.add_done_callback(_seen)
-    return await asyncio.shield(recording)
 
-
-async def _record_and_tell(
-    services: Services, events: Sequence[NewUsageEvent], now: datetime
-) -> Recorded:
-    async def record(connection: Connection) -> _Done:
-        return await _record(services, connection, events, now)
+    async def record(connection: Connection) -> tuple[Recorded, list[Event]]:
+        done = await _record(services, connection, events, now)
+        told: list[Event] = [*done.added]
+        if done.as_of is not None:
+            told.append(UsageRecorded(done.as_of))
+        return done.recorded, told
 
     try:
-        done = await services.database.transact(record)
+        return await services.commit(record)
     except TotalTooLarge:
-        problems = Problems()
         problems.invalid(("events",), "a total would exceed what can be summed exactly")
         problems.refuse_if_any()
         raise
-    services.events.publish(*done.added)
-    if done.as_of is not None:
-        services.events.publish(UsageRecorded(done.as_of))
-    return done.recorded
-
-
-def _seen(recording: "asyncio.Future[Recorded]") -> None:
-    if not recording.cancelled():
-        recording.exception()  # In case the caller is gone: asyncio would warn otherwise.
 
 
 async def _record(
