@@ -8,7 +8,7 @@ import asyncio
 import importlib
 import sys
 
-BENCHMARKS = ("catalog", "startup")
+BENCHMARKS = ("catalog", "startup", "recording", "history", "subscribers", "processes")
 
 
 def main(names: list[str]) -> None:

@@ -27,15 +27,11 @@ from db.paging import PageRequest
 from db.vocabulary import ModelCapability, ModelSort, ModelSource, ProviderKind
 from resolvers.context import OperationContext, Viewer
 from schema.root import schema
+from server.wiring import services_on
 from trunkline.catalog.known import KnownCatalog
 from trunkline.catalog.seeding import known_row
-from trunkline.clock import system_clock
-from trunkline.events import EventBus
-from trunkline.providers.outgoing import Outgoing
 from trunkline.secrets import Secrets, generate_secret_key
 from trunkline.services import Services
-from trunkline.usage.hub import UsageHub
-from trunkline.usage.pricing import PriceBook
 
 ROUNDS = 60
 FIRST = 50
@@ -159,19 +155,8 @@ async def main() -> None:
         begun = time.perf_counter()
         count = await load_everything(database, catalog)
         print(f"{count} models loaded in {time.perf_counter() - begun:.2f} s\n")
-        events = EventBus()
-        async with Outgoing() as outgoing:
-            services = Services(
-                database=database,
-                events=events,
-                secrets=Secrets([generate_secret_key()]),
-                clock=system_clock,
-                outgoing=outgoing,
-                catalog=catalog,
-                prices=PriceBook(catalog),
-                hub=UsageHub(database, events, system_clock),
-                started_at=system_clock(),
-            )
+        secrets = Secrets([generate_secret_key()])
+        async with services_on(database, secrets, catalog=catalog) as services:
             await measure(services, path)
         await database.close()
 

@@ -1,11 +1,16 @@
 """Facts about the database as a whole, such as that it was seeded."""
 
+from uuid import uuid4
+
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.engine import Database
 from db.migrate import ADVISORY_LOCK
 from db.tables import installation
 from db.upsert import insert_into
+
+_ID = "installation_id"
 
 
 async def hold_installation(connection: AsyncConnection) -> None:
@@ -32,3 +37,22 @@ async def install_value(connection: AsyncConnection, key: str, value: str) -> No
         .values(key=key, value=value)
         .on_conflict_do_update(index_elements=["key"], set_={"value": value})
     )
+
+
+async def installation_id(database: Database) -> str:
+    """This database's name among others: 32 hexadecimal digits, made when first asked for.
+
+    A copy of a database has its original's.
+    """
+
+    async def make(connection: AsyncConnection) -> str:
+        await hold_installation(connection)
+        made = await installed_value(connection, _ID)
+        if made is None:
+            made = uuid4().hex
+            await install_value(connection, _ID, made)
+        return made
+
+    async with database.read() as connection:
+        known = await installed_value(connection, _ID)
+    return await database.transact(make) if known is None else known

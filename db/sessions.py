@@ -3,6 +3,7 @@
 Whatever has expired is swept away by the next write, so neither table grows.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -65,6 +66,17 @@ async def find_session(
     )
     row = found.one_or_none()
     return None if row is None else BrowserSessionRow(row.id, row.created_at, row.expires_at)
+
+
+async def living_sessions(
+    connection: AsyncConnection, token_hashes: Sequence[bytes], *, now: datetime
+) -> frozenset[bytes]:
+    """Those of these tokens whose sessions have neither expired nor ended."""
+    table = browser_sessions
+    statement = select(table.c.token_hash).where(
+        table.c.token_hash.in_(token_hashes), table.c.expires_at > now
+    )
+    return frozenset(await connection.scalars(statement))
 
 
 async def end_session(connection: AsyncConnection, token_hash: bytes) -> None:

@@ -214,13 +214,15 @@ usage_events = Table(
 usage_rollups = Table(
     "usage_rollups",
     metadata,
-    # A quarter hour in UTC. Nothing in the key is null: a null equals no null, and would make
-    # a second row.
+    # How much of an event's key this keeps, and how long its bucket is: see rollup_levels.
+    Column("level", whole(), primary_key=True, autoincrement=False),
+    # Nothing in the key is null: a null equals no null, and would make a second row.
     Column("bucket_start", Instant(), primary_key=True),
     Column("provider_id", whole(), primary_key=True, autoincrement=False),
     Column("model_id", whole(), primary_key=True, autoincrement=False),
     Column("agent", plain_text(), primary_key=True),
     Column("chain_id", whole(), primary_key=True, autoincrement=False),
+    Column("latency_bin", whole(), primary_key=True, autoincrement=False),
     Column("requests", whole(), nullable=False),
     Column("failures", whole(), nullable=False),
     Column("input_tokens", whole(), nullable=False),
@@ -243,8 +245,19 @@ usage_clock = Table(
     # One row, moved forward by every commit of usage: the order of commits, as an instant.
     Column("id", whole(), primary_key=True, autoincrement=False),
     Column("as_of", Instant(), nullable=False),
+    # Events before this are deleted or about to be, and none is taken any more.
+    Column("expired_before", Instant(), nullable=False, server_default=text("0")),
     CheckConstraint("id = 1", name="single"),
     sqlite_strict=True,
+)
+
+usage_agents = Table(
+    "usage_agents",
+    metadata,
+    # Every agent that usage was recorded for: their number is bounded.
+    Column("name", plain_text(), primary_key=True),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
 )
 
 sign_in_codes = Table(
@@ -273,4 +286,98 @@ installation = Table(
     Column("key", plain_text(), primary_key=True),
     Column("value", plain_text(), nullable=False),
     sqlite_strict=True,
+)
+
+budgets = Table(
+    "budgets",
+    metadata,
+    Column("id", whole(), primary_key=True, autoincrement=True),
+    Column("name", plain_text(), nullable=False),
+    Column("name_folded", plain_text(), nullable=False),
+    Column("scope_kind", plain_text(), nullable=False),
+    # 0 and "" where the kind of scope has none.
+    Column("scope_id", whole(), nullable=False),
+    Column("scope_agent", plain_text(), nullable=False),
+    Column("amount_nanos", whole(), nullable=False),
+    Column("period", plain_text(), nullable=False),
+    Column("timezone", plain_text(), nullable=False),
+    Column("action", plain_text(), nullable=False),
+    # Whole percents in ascending order, separated by commas.
+    Column("thresholds", plain_text(), nullable=False),
+    Column("enabled", Flag(), nullable=False),
+    Column("webhook_url", plain_text()),
+    Column("webhook_secret_encrypted", blob()),
+    # After a rotation both secrets sign until then.
+    Column("webhook_previous_secret_encrypted", blob()),
+    Column("webhook_previous_secret_until", Instant()),
+    # When the receiver answered that it is gone for good.
+    Column("webhook_disabled_at", Instant()),
+    Column("version", whole(), nullable=False),
+    Column("created_at", Instant(), nullable=False),
+    Column("updated_at", Instant(), nullable=False),
+    Column("deleted_at", Instant()),
+    sqlite_autoincrement=True,
+    sqlite_strict=True,
+)
+
+budget_alerts = Table(
+    "budget_alerts",
+    metadata,
+    Column("id", whole(), primary_key=True, autoincrement=True),
+    Column("budget_id", whole(), ForeignKey("budgets.id"), nullable=False),
+    Column("period_start", Instant(), nullable=False),
+    Column("period_end", Instant(), nullable=False),
+    Column("amount_nanos", whole(), nullable=False),
+    Column("threshold", whole(), nullable=False),
+    Column("spent_nanos", whole(), nullable=False),
+    Column("unpriced_requests", whole(), nullable=False),
+    Column("reached_at", Instant(), nullable=False),
+    # Whoever inserts it tells of it, so it is told once, whoever else saw the same.
+    UniqueConstraint(
+        "budget_id",
+        "period_start",
+        "period_end",
+        "amount_nanos",
+        "threshold",
+        name="uq_budget_alerts_once",
+    ),
+    sqlite_autoincrement=True,
+    sqlite_strict=True,
+)
+
+budget_webhook_deliveries = Table(
+    "budget_webhook_deliveries",
+    metadata,
+    Column("id", whole(), primary_key=True, autoincrement=True),
+    Column("alert_id", whole(), ForeignKey("budget_alerts.id"), nullable=False, unique=True),
+    Column("budget_id", whole(), ForeignKey("budgets.id"), nullable=False),
+    # The receiver's means to tell a repetition: the same in every attempt.
+    Column("message_id", plain_text(), nullable=False),
+    Column("body", plain_text(), nullable=False),
+    Column("status", plain_text(), nullable=False),
+    # Counted when an attempt begins, so that one that kills its process counts too.
+    Column("attempts", whole(), nullable=False),
+    # While an attempt runs, when it is given up for dead.
+    Column("next_attempt_at", Instant(), nullable=False),
+    Column("last_attempt_at", Instant()),
+    Column("http_status", whole()),
+    Column("error", plain_text()),
+    Column("created_at", Instant(), nullable=False),
+    Index("ix_budget_webhook_deliveries_status_next_attempt_at", "status", "next_attempt_at"),
+    Index("ix_budget_webhook_deliveries_budget_id_id", "budget_id", "id"),
+    sqlite_autoincrement=True,
+    sqlite_strict=True,
+)
+
+change_counters = Table(
+    "change_counters",
+    metadata,
+    # One row for each writer and kind of change: see `db/change_counters.py`.
+    Column("writer", plain_text(), primary_key=True),
+    Column("kind", plain_text(), primary_key=True),
+    Column("value", whole(), nullable=False),
+    # By the writer's clock; for forgetting only.
+    Column("raised_at", Instant(), nullable=False),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
 )

@@ -1,36 +1,37 @@
-"""Rollups: the sums of usage events per quarter hour in UTC, provider, model, agent and chain.
+"""Reading rollups: the sums of usage events by group and bucket.
 
-Written in the transaction of their events, so neither is seen without the other. A series reads
-these only. Nothing in their key is null: "" and 0 stand for none, so that none equals none.
+A series reads these only, from the coarsest levels that answer it (see `rollup_levels`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Select,
+    Subquery,
     and_,
     case,
     func,
     literal,
     select,
+    true,
+    type_coerce,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.columns import from_microseconds, to_microseconds
+from db.rollup_levels import SUMMED, Level, cover, levels_for
 from db.tables import failover_chains, models, providers, usage_rollups
-from db.upsert import insert_into
-from db.usage import ROWS_A_STATEMENT, NewEventRow, UsageCondition, matching
+from db.usage import UsageCondition, matching
 from db.vocabulary import UsageDimension
 
-SUMMED = (
+POINTED = (
     "requests",
     "failures",
     "input_tokens",
@@ -40,19 +41,6 @@ SUMMED = (
     "reasoning_tokens",
     "cost_nanos",
     "unpriced_requests",
-    "estimated_requests",
-    "latency_ms_sum",
-    "latency_count",
-)
-"""The columns that add up, in the order in which totals give them."""
-
-POINTED = (
-    "requests",
-    "failures",
-    "input_tokens",
-    "output_tokens",
-    "cost_nanos",
-    "unpriced_requests",
 )
 """Those of one bucket, in the order in which `sum_buckets` gives them."""
 
@@ -60,9 +48,13 @@ GroupId = int | str
 """What rollups are grouped by: an id, 0 for none, or an agent's name, "" for none."""
 
 Parts = tuple[int, ...]
+Bins = dict[int, int]
+"""How many requests had a latency in each bin."""
 
-_QUARTER_MICROSECONDS = 15 * 60 * 1_000_000
-_DIMENSIONS = {
+_Place = tuple[int, int, int, int]
+"""A stretch of rollups with the index of its bucket: place, level, begin, end."""
+
+_GROUPS = {
     UsageDimension.PROVIDER: usage_rollups.c.provider_id,
     UsageDimension.MODEL: usage_rollups.c.model_id,
     UsageDimension.AGENT: usage_rollups.c.agent,
@@ -79,16 +71,6 @@ class TotalTooLarge(Exception):
     """A sum would no longer fit into 64 bits."""
 
 
-class RollupKey(NamedTuple):
-    """Names a rollup, in the order of its primary key."""
-
-    bucket_start: int
-    provider_id: int
-    model_id: int
-    agent: str
-    chain_id: int
-
-
 @dataclass(frozen=True, slots=True)
 class SubjectRow:
     """A provider, model or chain, living or deleted."""
@@ -96,52 +78,6 @@ class SubjectRow:
     id: int
     name: str
     living: bool
-
-
-async def add_to_rollups(connection: AsyncConnection, events: Iterable[NewEventRow]) -> None:
-    """Count these events in their rollups. Raises `TotalTooLarge`; the transaction is lost then.
-
-    Sorted by primary key: writers that touch the same rollups in different orders deadlock.
-    """
-    sums: dict[RollupKey, list[int]] = {}
-    for event in events:
-        held = sums.setdefault(rollup_key(event), [0] * len(SUMMED))
-        for place, part in enumerate(parts_of(event)):
-            held[place] += part
-    ordered = sorted(sums.items())
-    for start in range(0, len(ordered), ROWS_A_STATEMENT):
-        await _upsert(connection, ordered[start : start + ROWS_A_STATEMENT])
-
-
-def rollup_key(event: NewEventRow) -> RollupKey:
-    """The rollup that counts an event."""
-    microseconds = to_microseconds(event.occurred_at)
-    return RollupKey(
-        microseconds - microseconds % _QUARTER_MICROSECONDS,
-        event.provider_id,
-        event.model_id,
-        event.agent,
-        event.chain_id,
-    )
-
-
-def parts_of(event: NewEventRow) -> Parts:
-    """What one event adds to its rollup, in the order of `SUMMED`."""
-    used = bool(event.input_tokens or event.output_tokens)
-    return (
-        1,
-        int(not event.succeeded),
-        event.input_tokens,
-        event.cache_read_tokens,
-        event.cache_write_tokens,
-        event.output_tokens,
-        event.reasoning_tokens,
-        event.cost_nanos or 0,
-        int(event.cost_nanos is None and used),
-        int(event.estimated),
-        event.latency_ms or 0,
-        int(event.latency_ms is not None),
-    )
 
 
 async def sum_groups(
@@ -157,15 +93,15 @@ async def sum_groups(
     Groups without usage are left out. `among` narrows to these ids of the dimension. Raises
     `TotalTooLarge`.
     """
-    group = _DIMENSIONS[dimension]
-    statement = (
-        select(group, *_sums(SUMMED))
-        .where(*_within(span), *matching(condition, usage_rollups.c))
-        .group_by(group)
-    )
+    group = _GROUPS[dimension]
+    places = [(0, *stretch) for stretch in cover(_levels(dimension, condition), *span)]
+    narrowed = matching(condition, usage_rollups.c)
     if among is not None:
-        statement = statement.where(group.in_(among))
-    return {name: _whole(parts) for name, *parts in await _rows(connection, statement)}
+        narrowed.append(group.in_(among))
+    rows = _stretched(connection, places, (group, *_columns(SUMMED)), narrowed)
+    statement = select(rows.c[group.name], *(func.sum(rows.c[name]) for name in SUMMED))
+    found = await _rows(connection, statement.group_by(rows.c[group.name]))
+    return {name: _whole(parts) for name, *parts in found}
 
 
 async def sum_buckets(
@@ -183,17 +119,44 @@ async def sum_buckets(
     `shown` is None each stands for itself. The store adds up, so what comes back grows with the
     groups that are shown and not with those that exist. Raises `TotalTooLarge`.
     """
-    column = _DIMENSIONS[dimension]
-    # By label: bound twice, the same CASE would be two expressions to PostgreSQL.
-    group: Any = (column if shown is None else case((column.in_(shown), column))).label("shown")
-    statement = (
-        _placed(connection, group, bucket_starts, end)
-        .where(*matching(condition, usage_rollups.c))
-        .group_by("shown", "place")
+    places = _places(_levels(dimension, condition), bucket_starts, end)
+    rows = _stretched(
+        connection,
+        places,
+        (_shown(dimension, shown), *_columns(POINTED)),
+        matching(condition, usage_rollups.c),
     )
+    statement = select(rows.c.shown, rows.c.place, *(func.sum(rows.c[name]) for name in POINTED))
     found: dict[GroupId | None, dict[int, Parts]] = {}
-    for name, place, *parts in await _rows(connection, statement):
+    for name, place, *parts in await _rows(
+        connection, statement.group_by(rows.c.shown, rows.c.place)
+    ):
         found.setdefault(name, {})[place] = _whole(parts)
+    return found
+
+
+async def sum_latencies(
+    connection: AsyncConnection,
+    dimension: UsageDimension,
+    bucket_starts: Sequence[datetime],
+    end: datetime,
+    condition: UsageCondition,
+    *,
+    shown: Sequence[GroupId] | None = None,
+) -> dict[GroupId | None, dict[int, Bins]]:
+    """As `sum_buckets`, how many requests had a latency in each bin (see `latency_bins`)."""
+    places = _places(_levels(dimension, condition, bins=True), bucket_starts, end)
+    rows = _stretched(
+        connection,
+        places,
+        (_shown(dimension, shown), *_columns(("latency_bin", "latency_count"))),
+        [*matching(condition, usage_rollups.c), usage_rollups.c.latency_bin >= 0],
+    )
+    key = (rows.c.shown, rows.c.place, rows.c.latency_bin)
+    statement = select(*key, func.sum(rows.c.latency_count)).group_by(*key)
+    found: dict[GroupId | None, dict[int, Bins]] = {}
+    for name, place, bin_number, count in await _rows(connection, statement):
+        found.setdefault(name, {}).setdefault(place, {})[bin_number] = int(count)
     return found
 
 
@@ -211,44 +174,83 @@ async def load_subjects(
     }
 
 
-def _placed(
-    connection: AsyncConnection,
-    group: ColumnElement[Any],
-    bucket_starts: Sequence[datetime],
-    end: datetime,
-) -> Select[Any]:
-    """Each rollup with the index of its bucket as `place`.
+def _levels(
+    dimension: UsageDimension, condition: UsageCondition, *, bins: bool = False
+) -> Sequence[Level]:
+    """The levels that keep what this is grouped and narrowed by."""
+    narrowed = {
+        "provider_id": condition.provider_ids,
+        "model_id": condition.model_ids,
+        "agent": condition.agents,
+        "chain_id": condition.chain_ids,
+    }
+    wanted = {name for name, listed in narrowed.items() if listed is not None}
+    wanted.add(_GROUPS[dimension].name)
+    return levels_for(frozenset(wanted | {"latency_bin"} if bins else wanted))
 
-    The buckets go in as one parameter, whatever their number. PostgreSQL searches them for each
-    rollup; SQLite, which has no such function, looks up each bucket's stretch of the primary key.
+
+def _places(
+    levels: Sequence[Level], bucket_starts: Sequence[datetime], end: datetime
+) -> list[_Place]:
+    ends = [*bucket_starts[1:], end]
+    return [
+        (place, *stretch)
+        for place, (begin, until) in enumerate(zip(bucket_starts, ends, strict=True))
+        for stretch in cover(levels, begin, until)
+    ]
+
+
+def _shown(dimension: UsageDimension, shown: Sequence[GroupId] | None) -> ColumnElement[Any]:
+    group = _GROUPS[dimension]
+    chosen: ColumnElement[Any] = group if shown is None else case((group.in_(shown), group))
+    return chosen.label("shown")
+
+
+def _columns(names: Sequence[str]) -> Sequence[ColumnElement[Any]]:
+    return [usage_rollups.c[name] for name in names]
+
+
+def _stretched(
+    connection: AsyncConnection,
+    places: Sequence[_Place],
+    columns: Sequence[ColumnElement[Any]],
+    narrowed: Sequence[ColumnElement[bool]],
+) -> Subquery:
+    """The rollups of these stretches that fit the condition, each with its `place`.
+
+    The stretches go in as one parameter, whatever their number, and each is looked up in the
+    primary key. PostgreSQL would rather compare every rollup with every stretch: a lateral
+    subquery that it may not pull up keeps it from that.
     """
-    begins = [to_microseconds(start) for start in bucket_starts]
-    instant = usage_rollups.c.bucket_start
     if connection.dialect.name == "postgresql":
-        place: ColumnElement[Any] = func.width_bucket(instant, literal(begins, ARRAY(BigInteger)))
-        within = _within((bucket_starts[0], end))
-        return select(group, (place - 1).label("place"), *_sums(POINTED)).where(*within)
-    ends = [*begins[1:], to_microseconds(end)]
-    pairs = orjson.dumps(list(zip(begins, ends, strict=True))).decode()
-    bucket = func.json_each(pairs).table_valued("key", "value", name="bucket")
-    # No bound of the whole window beside these: SQLite would walk all of it for every bucket.
-    return select(group, bucket.c.key.label("place"), *_sums(POINTED)).select_from(
-        bucket.join(
-            usage_rollups,
-            and_(
-                instant >= func.json_extract(bucket.c.value, "$[0]"),
-                instant < func.json_extract(bucket.c.value, "$[1]"),
-            ),
+        arrays = [literal(list(part), ARRAY(BigInteger)) for part in zip(*places, strict=True)]
+        stretch = (
+            func.unnest(*arrays)
+            .table_valued("place", "level", "first", "last", name="stretch")
+            .render_derived()
         )
+        found = (
+            select(*columns)
+            .where(*_lies_in(stretch.c.level, stretch.c.first, stretch.c["last"]), *narrowed)
+            .offset(0)
+            .lateral("found")
+        )
+        return select(stretch.c.place, *found.c).select_from(stretch.join(found, true())).subquery()
+    packed = func.json_each(orjson.dumps(places).decode()).table_valued("value", name="stretch")
+    part = [func.json_extract(packed.c.value, f"$[{index}]") for index in range(4)]
+    lies_in = and_(*_lies_in(*part[1:]), *narrowed)
+    return (
+        select(part[0].label("place"), *columns)
+        .select_from(packed.join(usage_rollups, lies_in))
+        .subquery()
     )
 
 
-def _sums(names: Sequence[str]) -> list[ColumnElement[Any]]:
-    return [func.sum(usage_rollups.c[name]) for name in names]
-
-
-def _within(span: tuple[datetime, datetime]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return usage_rollups.c.bucket_start >= span[0], usage_rollups.c.bucket_start < span[1]
+def _lies_in(
+    level: ColumnElement[Any], begin: ColumnElement[Any], end: ColumnElement[Any]
+) -> Sequence[ColumnElement[bool]]:
+    instant = type_coerce(usage_rollups.c.bucket_start, BigInteger)
+    return usage_rollups.c.level == level, instant >= begin, instant < end
 
 
 def _whole(parts: Iterable[Any]) -> Parts:
@@ -260,36 +262,12 @@ async def _rows(connection: AsyncConnection, statement: Select[Any]) -> Sequence
     try:
         rows: Sequence[Any] = (await connection.execute(statement)).all()
     except DBAPIError as error:
-        raise _translated(error) from error
+        raise translated(error) from error
     return rows
 
 
-async def _upsert(
-    connection: AsyncConnection, rollups: Sequence[tuple[RollupKey, list[int]]]
-) -> None:
-    statement = insert_into(connection, usage_rollups).values(
-        [
-            {
-                **key._asdict(),
-                "bucket_start": from_microseconds(key.bucket_start),
-                **dict(zip(SUMMED, parts, strict=True)),
-            }
-            for key, parts in rollups
-        ]
-    )
-    try:
-        await connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=list(RollupKey._fields),
-                set_={name: usage_rollups.c[name] + statement.excluded[name] for name in SUMMED},
-            )
-        )
-    except DBAPIError as error:
-        raise _translated(error) from error
-
-
-def _translated(error: DBAPIError) -> Exception:
-    """An overflow as ours; anything else as it is."""
+def translated(error: DBAPIError) -> Exception:
+    """An overflow as `TotalTooLarge`; anything else as it is."""
     text = str(error.orig)
     overflown = (
         getattr(error.orig, "sqlstate", None) == "22003"

@@ -133,3 +133,36 @@ class ChangeKind(StrEnum):
     CREATED = "CREATED"
     UPDATED = "UPDATED"
     DELETED = "DELETED"
+
+
+class BudgetScopeKind(StrEnum):
+    """Whose spending a budget counts."""
+
+    ALL = "ALL"
+    PROVIDER = "PROVIDER"
+    MODEL = "MODEL"
+    AGENT = "AGENT"
+    FAILOVER_CHAIN = "FAILOVER_CHAIN"
+
+
+class BudgetPeriod(StrEnum):
+    """How long a budget counts before it begins again, in its zone."""
+
+    DAY = "DAY"
+    WEEK = "WEEK"
+    CALENDAR_MONTH = "CALENDAR_MONTH"
+
+
+class BudgetAction(StrEnum):
+    """What happens once a budget is used up."""
+
+    ALERT = "ALERT"
+    BLOCK = "BLOCK"
+
+
+class WebhookDeliveryStatus(StrEnum):
+    """How far the delivery of an alert to a webhook is."""
+
+    PENDING = "PENDING"
+    DELIVERED = "DELIVERED"
+    FAILED = "FAILED"

@@ -5,7 +5,7 @@ operation would serve rows that have changed since.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from aiodataloader import DataLoader
@@ -33,6 +33,8 @@ class Viewer:
     """Who asks."""
 
     name: str
+    session: bytes | None = field(default=None, repr=False)
+    """The hash of a browser session's token, where one let them in."""
 
 
 class OperationContext:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import trunkline
-from resolvers import chains, models, providers, usage
+from resolvers import budgets, chains, models, providers, usage
 from resolvers.context import OperationContext
 
 
@@ -25,6 +25,8 @@ _FINDERS: dict[str, Callable[[OperationContext, int], Awaitable[object | None]]]
     "FailoverChain": chains.chain_by_id,
     "FailoverStep": chains.step_by_id,
     "UsageEvent": usage.usage_event_by_id,
+    "Budget": budgets.budget_by_id,
+    "BudgetAlert": budgets.alert_by_id,
 }
 
 

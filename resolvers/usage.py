@@ -18,7 +18,8 @@ from trunkline.usage.delta import Update
 from trunkline.usage.intake import NewUsageEvent
 from trunkline.usage.reading import SeriesRequest, read_series, read_totals
 from trunkline.usage.recording import record_usage as run_record
-from trunkline.usage.series import Group, Series, Sums
+from trunkline.usage.series import Group, Series
+from trunkline.usage.totals import Sums
 from trunkline.usage.windows import Span, WindowRequest, span_of
 
 
@@ -63,11 +64,16 @@ async def usage_event_by_id(context: OperationContext, event_id: int) -> UsageEv
 
 
 async def totals_of(
-    context: OperationContext, dimension: UsageDimension, subject_id: int, request: WindowRequest
+    context: OperationContext,
+    dimension: UsageDimension,
+    subject_id: int,
+    request: WindowRequest,
+    *,
+    percentiles: bool,
 ) -> Sums | None:
     """One object's totals; those of the operation's other objects come in the same load."""
     span = span_of(request, context.services.clock())
-    return await context.load_with(_load_totals, (dimension, span), subject_id)
+    return await context.load_with(_load_totals, (dimension, span, percentiles), subject_id)
 
 
 async def subject_of(context: OperationContext, group: Group) -> object | None:
@@ -93,7 +99,7 @@ async def record_usage(context: OperationContext, events: Sequence[NewUsageEvent
 
 
 async def _load_totals(
-    services: Services, ids: Sequence[int], arguments: tuple[UsageDimension, Span]
+    services: Services, ids: Sequence[int], arguments: tuple[UsageDimension, Span, bool]
 ) -> Mapping[int, Sums]:
-    dimension, span = arguments
-    return await read_totals(services.database, dimension, ids, span)
+    dimension, span, percentiles = arguments
+    return await read_totals(services.database, dimension, ids, span, percentiles=percentiles)

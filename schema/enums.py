@@ -9,6 +9,9 @@ from enum import Enum
 import strawberry
 
 from db.vocabulary import (
+    BudgetAction,
+    BudgetPeriod,
+    BudgetScopeKind,
     ChangeKind,
     ConnectionTestStatus,
     ModelCapability,
@@ -22,6 +25,7 @@ from db.vocabulary import (
     UsageGroupKind,
     UsageMetric,
     UsagePeriod,
+    WebhookDeliveryStatus,
 )
 from trunkline.errors import ProblemCode
 
@@ -207,5 +211,46 @@ enum_type(
         "AGENT": "An agent, by the name that it reports.",
         "NONE": "Usage with no agent, or no chain.",
         "OTHER": "The sum of the groups beyond `topGroups`.",
+    },
+)
+
+enum_type(
+    BudgetScopeKind,
+    description="Whose spending a budget counts.",
+    values={
+        "ALL": "Everything.",
+        "PROVIDER": "Requests to one provider.",
+        "MODEL": "Requests to one model.",
+        "AGENT": "Requests of one agent, by the name that it reports.",
+        "FAILOVER_CHAIN": "Requests through one chain.",
+    },
+)
+
+enum_type(
+    BudgetPeriod,
+    description="How long a budget counts before it begins again.",
+    values={
+        "DAY": "A local day.",
+        "WEEK": "A local week, from Monday on.",
+        "CALENDAR_MONTH": "A local calendar month, as an invoice counts.",
+    },
+)
+
+enum_type(
+    BudgetAction,
+    description="What happens once a budget is spent.",
+    values={
+        "ALERT": "Nothing but alerts.",
+        "BLOCK": "The gateway refuses further requests until the period ends.",
+    },
+)
+
+enum_type(
+    WebhookDeliveryStatus,
+    description="How far a delivery to a webhook is.",
+    values={
+        "PENDING": "Not there yet: it is tried, and tried again.",
+        "DELIVERED": "The receiver took it.",
+        "FAILED": "Given up.",
     },
 )

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Protocol, TypeVar
 
 import strawberry
+from graphql import FieldNode, FragmentSpreadNode, InlineFragmentNode, SelectionNode
 from strawberry.types.nodes import FragmentSpread, InlineFragment, SelectedField
 
 import schema.enums  # noqa: F401  # names the enumerations before any field is declared
@@ -105,3 +106,26 @@ def selects(info: Info, field: str) -> bool:
         return False
 
     return any(found(selection.selections) for selection in info.selected_fields)
+
+
+def mentions(info: Info, *names: str) -> bool:
+    """Whether a field of one of these names is selected anywhere below the present field.
+
+    Each fragment is visited once, whatever `@skip` and `@include` say.
+    """
+    raw = info._raw_info  # noqa: SLF001  # Strawberry's own view converts the whole selection
+    spread: set[str] = set()
+    waiting: list[SelectionNode] = list(raw.field_nodes)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, FragmentSpreadNode):
+            name = node.name.value
+            if name not in spread:
+                spread.add(name)
+                waiting += raw.fragments[name].selection_set.selections
+            continue
+        if isinstance(node, FieldNode) and node.name.value in names:
+            return True
+        if isinstance(node, FieldNode | InlineFragmentNode) and node.selection_set is not None:
+            waiting += node.selection_set.selections
+    return False

@@ -9,6 +9,7 @@ import strawberry
 
 from schema.fields import resolved
 from trunkline.errors import BadRequest
+from trunkline.global_ids import global_id
 
 T = TypeVar("T", bound=type)
 
@@ -20,9 +21,7 @@ _type_names: dict[type, str] = {}
 
 def encode_id(type_name: str, internal_id: int) -> strawberry.ID:
     """The global id of an object."""
-    return strawberry.ID(
-        base64.urlsafe_b64encode(f"{type_name}:{internal_id}".encode()).decode().rstrip("=")
-    )
+    return strawberry.ID(global_id(type_name, internal_id))
 
 
 def parse_id(global_id: str) -> tuple[str, int] | None:

@@ -14,6 +14,7 @@ from strawberry.types import ExecutionContext
 from resolvers import node as nodes
 from resolvers.context import OperationContext
 from resolvers.node import ServerInfoRow
+from schema.budgets import BudgetMutation, BudgetQuery, BudgetSubscription
 from schema.chains import ChainMutation, ChainQuery, ChainSubscription
 from schema.errors import present
 from schema.execution import Executor
@@ -63,11 +64,21 @@ class RootQuery:
     server_info: Any = resolved(_server_info, "The server that answers.", graphql_type=ServerInfo)
 
 
-Query = merge_types("Query", (RootQuery, ProviderQuery, ModelQueries, ChainQuery, UsageQuery))
-Mutation = merge_types("Mutation", (ProviderMutation, ModelMutation, ChainMutation, UsageMutation))
+Query = merge_types(
+    "Query", (RootQuery, ProviderQuery, ModelQueries, ChainQuery, UsageQuery, BudgetQuery)
+)
+Mutation = merge_types(
+    "Mutation", (ProviderMutation, ModelMutation, ChainMutation, UsageMutation, BudgetMutation)
+)
 Subscription = merge_types(
     "Subscription",
-    (UsageSubscription, ProviderSubscription, ModelSubscription, ChainSubscription),
+    (
+        UsageSubscription,
+        ProviderSubscription,
+        ModelSubscription,
+        ChainSubscription,
+        BudgetSubscription,
+    ),
 )
 
 

@@ -3,13 +3,13 @@
 Money arrives here as whole nanodollars and leaves as plain digits; it is never a float.
 """
 
-import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NewType
 
 import strawberry
 from strawberry.types.scalar import ScalarDefinition
 
+from trunkline.instants import format_instant, parse_instant
 from trunkline.money import format_nanos, parse_dollars
 
 Dollars = NewType("Dollars", int)
@@ -19,30 +19,10 @@ SafeInt = NewType("SafeInt", int)
 """A whole number that every JSON client can hold."""
 
 _LARGEST_SAFE = 2**53 - 1
-_INSTANT = re.compile(
-    r"(\d{4}-\d{2}-\d{2})[Tt](\d{2}:\d{2}:\d{2})(\.\d{1,6})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
-)
-
-
-def _format_instant(value: datetime) -> str:
-    text = value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
-    if value.microsecond:
-        text += f".{value.microsecond:06d}".rstrip("0")
-    return text + "Z"
 
 
 def _parse_instant(value: object) -> datetime:
-    if not isinstance(value, str) or (match := _INSTANT.fullmatch(value)) is None:
-        raise ValueError(
-            "DateTime takes an instant with its offset, such as 2026-11-23T14:05:00Z, "
-            "with at most six decimals"
-        )
-    day, time, fraction, offset = match.groups()
-    try:
-        instant = datetime.fromisoformat(f"{day}T{time}{fraction or ''}{offset.upper()}")
-        return instant.astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise ValueError(f"DateTime has no such instant: {value}") from error
+    return parse_instant(value if isinstance(value, str) else "")
 
 
 def _parse_decimal(value: object) -> int:
@@ -79,7 +59,7 @@ SCALARS: dict[object, ScalarDefinition] = {
             "Input in another offset is converted; input without one is refused."
         ),
         specified_by_url="https://scalars.graphql.org/andimarek/date-time.html",
-        serialize=_format_instant,
+        serialize=format_instant,
         parse_value=_parse_instant,
     ),
     Dollars: strawberry.scalar(

@@ -213,7 +213,7 @@ def _event(input: UsageEventInput) -> NewUsageEvent:
 async def _series(
     info: Info, input: Annotated[UsageSeriesInput, described("Which series.")]
 ) -> Series:
-    return await usage.series(info.context, series_request(input))
+    return await usage.series(info.context, series_request(info, input))
 
 
 async def _events(
@@ -238,7 +238,7 @@ async def _record(
 def _updates(
     info: Info, input: Annotated[UsageSeriesInput, described("Which series.")]
 ) -> AsyncIterator[Update]:
-    return usage.watch_series(info.context, series_request(input))
+    return usage.watch_series(info.context, series_request(info, input))
 
 
 @strawberry.type

@@ -10,12 +10,12 @@ from db.usage import UsageCondition
 from db.vocabulary import UsageDimension, UsageGranularity, UsageGroupKind, UsageMetric
 from resolvers import usage
 from schema.chains import FailoverChain
-from schema.fields import Info, or_none, plain, resolved
+from schema.fields import Info, mentions, or_none, plain, resolved
 from schema.models import Model
 from schema.node import decode_filter_ids
 from schema.providers import Provider
 from schema.scalars import Dollars, SafeInt
-from schema.usage_totals import TIMEZONE, UsageTotals, UsageWindow, window_request
+from schema.usage_totals import PERCENTILES, TIMEZONE, UsageTotals, UsageWindow, window_request
 from trunkline.changes import unstorable_character
 from trunkline.errors import BadRequest
 from trunkline.usage.delta import Delta, Snapshot
@@ -97,14 +97,16 @@ def usage_condition(filter: UsageFilter | None, path: str = "filter") -> UsageCo
     )
 
 
-def series_request(input: UsageSeriesInput) -> SeriesRequest:
-    """The series for the work. Raises `BadRequest`."""
+def series_request(info: Info, input: UsageSeriesInput) -> SeriesRequest:
+    """The series for the work, with what the caller selected of it. Raises `BadRequest`."""
     return SeriesRequest(
         dimension=input.dimension,
         window=window_request(input.window, input.timezone, or_none(input.granularity)),
         condition=usage_condition(or_none(input.filter), "input.filter"),
         top_groups=input.top_groups,
         rank_by=input.rank_by,
+        with_percentiles=mentions(info, *PERCENTILES),
+        with_previous=mentions(info, "previousTotals"),
     )
 
 
@@ -116,9 +118,19 @@ class UsagePoint:
     requests: SafeInt = plain("Attempts, those that failed included.")
     failures: SafeInt = plain("Attempts that failed.")
     input_tokens: SafeInt = plain("Cache reads and writes included.")
+    cache_read_tokens: SafeInt = plain("Input that was read from the cache.")
+    cache_write_tokens: SafeInt = plain("Input that was written to the cache.")
     output_tokens: SafeInt = plain("Reasoning included.")
+    reasoning_tokens: SafeInt = plain("Output that was thought, not shown.")
     cost_usd: Dollars = plain("Of the requests whose price is known.")
     unpriced_requests: SafeInt = plain("While this is above 0, the cost is a lower bound.")
+    latency_p50_ms: float | None = plain(
+        "The median of the latencies that were reported, within 9.1 %; null where none was."
+    )
+    latency_p95_ms: float | None = plain(
+        "The 95th percentile of the latencies that were reported, within 9.1 %; "
+        "null where none was."
+    )
 
 
 UsageSubject = Annotated[
@@ -131,6 +143,11 @@ async def _subject(info: Info, root: strawberry.Parent[Group]) -> object | None:
     return await usage.subject_of(info.context, root)
 
 
+PREVIOUS = (
+    "Of the window before, to compare with: of a period, the one before it up to the same local "
+    "time (today with yesterday, seven days with the seven before, this month with the month "
+    "before); of a range, the range of the same length that ends where it begins."
+)
 GROUP_KEY = "Opaque; unique within the series and the same in every window."
 
 
@@ -165,6 +182,7 @@ class UsageSeries:
     )
     groups: list[UsageGroup] = plain("Ranked; NONE counts among them, OTHER comes last.")
     totals: UsageTotals = plain("Of all groups together.")
+    previous_totals: UsageTotals | None = plain(PREVIOUS)
 
 
 @strawberry.type(
@@ -209,6 +227,7 @@ class UsageDelta:
     totals: UsageTotals = plain("Of all groups together.")
     order: list[str] = plain("The keys of all groups, ranked: drop those that it lacks.")
     changes: list[UsageGroupChange] = plain("The groups that are new or changed.")
+    previous_totals: UsageTotals | None = plain(PREVIOUS)
 
     @classmethod
     def is_type_of(cls, value: object, _info: object) -> bool:

@@ -8,11 +8,12 @@ from strawberry import UNSET
 
 from db.vocabulary import UsageDimension, UsageGranularity, UsagePeriod
 from resolvers import usage
-from schema.fields import Info, described, or_none, plain, resolved
+from schema.fields import Info, described, mentions, or_none, plain, resolved
 from schema.scalars import Dollars, SafeInt
-from trunkline.usage.series import Sums
+from trunkline.usage.totals import Sums
 from trunkline.usage.windows import WindowRequest
 
+PERCENTILES = ("latencyP50Ms", "latencyP95Ms")
 TIMEZONE = "IANA name, such as Europe/Berlin; it decides where days begin."
 
 
@@ -61,6 +62,14 @@ class UsageTotals:
     average_latency_ms: float | None = plain(
         "Of the requests that reported one; null where none did."
     )
+    latency_p50_ms: float | None = plain(
+        "Half of the requests that reported a latency took at most this long, within 9.1 %: it is "
+        "read from log-spaced bins. Null where none reported one."
+    )
+    latency_p95_ms: float | None = plain(
+        "95 % of the requests that reported a latency took at most this long, within 9.1 %. "
+        "Null where none reported one."
+    )
 
 
 def window_request(
@@ -87,7 +96,11 @@ def usage_field(dimension: Literal["PROVIDER", "MODEL"]) -> Any:
         timezone: Annotated[str, described(TIMEZONE)],
     ) -> Sums | None:
         return await usage.totals_of(
-            info.context, UsageDimension(dimension), root.id, window_request(window, timezone)
+            info.context,
+            UsageDimension(dimension),
+            root.id,
+            window_request(window, timezone),
+            percentiles=mentions(info, *PERCENTILES),
         )
 
     return resolved(

@@ -15,7 +15,8 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry import Schema
 
@@ -29,6 +30,7 @@ from server.requests import RequestLog, request_id_of
 from server.sdl import sorted_sdl
 from server.session_routes import SessionRoutes
 from server.sign_in import Gate
+from server.usage_routes import UsageRoutes
 
 log = structlog.get_logger("trunkline.request")
 
@@ -59,18 +61,19 @@ def build_app(door: FrontDoor) -> Starlette:
     """The application."""
     executions = Executions(door.schema, door.make_context)
     page = PageRoutes(door.page)
+    usage = UsageRoutes(door.gate, door.make_context)
     socket = GraphQLOverSocket(
         executions, door.gate, most_sockets=door.most_sockets, init_seconds=door.init_seconds
     )
     app = Starlette(
         routes=[
-            WebSocketRoute("/graphql", socket.serve),
-            WebSocketRoute("/{path:path}", _no_socket_here),
             Route("/graphql", GraphQLOverHTTP(executions, door.gate, door.closing)),
             Route("/graphiql", page.index, methods=["GET"]),
             Route("/graphiql/", page.index, methods=["GET"]),
             Route("/graphiql/{name:path}", page.asset, methods=["GET"]),
             Route("/schema.graphql", _schema_route(door), methods=["GET"]),
+            Route("/export/usage", usage.export, methods=["GET"]),
+            Route("/import/usage", usage.import_, methods=["POST"]),
             Route("/session", SessionRoutes(door.gate).serve, methods=["POST", "DELETE"]),
             Route("/healthz", _alive, methods=["GET"]),
             Route("/readyz", _readiness_route(door), methods=["GET"]),
@@ -83,6 +86,7 @@ def build_app(door: FrontDoor) -> Starlette:
                 allowed_hosts=door.allowed_hosts,
                 allowed_origins=door.allowed_origins,
             ),
+            Middleware(_Sockets, graphql=socket),
             Middleware(
                 CORSMiddleware,
                 allow_origins=door.allowed_origins,
@@ -95,6 +99,25 @@ def build_app(door: FrontDoor) -> Starlette:
     )
     app.router.redirect_slashes = False
     return app
+
+
+class _Sockets:
+    """ASGI middleware that serves sockets: what follows it is for HTTP, and would keep 2 kB of each
+    for as long as it is open.
+    """
+
+    def __init__(self, app: ASGIApp, *, graphql: ASGIApp) -> None:
+        self._app = app
+        self._graphql = graphql
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a socket, or pass on what is none."""
+        if scope["type"] != "websocket":
+            await self._app(scope, receive, send)
+        elif scope["path"] == "/graphql":
+            await self._graphql(scope, receive, send)
+        else:
+            await _no_socket_here(WebSocket(scope, receive, send))
 
 
 def _schema_route(door: FrontDoor) -> Callable[[Request], Awaitable[Response]]:

@@ -11,6 +11,7 @@ import typer
 
 import trunkline
 from server.failures import CannotStart
+from server.usage_cli import usage_app
 
 app = typer.Typer(
     name="trunkline",
@@ -20,6 +21,7 @@ app = typer.Typer(
     # Locals in a traceback would show keys.
     pretty_exceptions_enable=False,
 )
+app.add_typer(usage_app, name="usage")
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on [TRUNKLINE_HOST].")]
 Port = Annotated[int | None, typer.Option(help="Port to listen on [TRUNKLINE_PORT].")]
@@ -93,6 +95,34 @@ def demo(
     from server.settings import read_settings
 
     run_demo(read_settings(host=host, port=port, data_dir=data_dir))
+
+
+@app.command()
+def simulate_provider(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 for any.", min=0, max=65_535)] = 8788,
+    api_key: Annotated[
+        str | None, typer.Option(help="The only key it takes; any where left out.")
+    ] = None,
+    tokens_per_second: Annotated[
+        float, typer.Option(help="Of each answer; 0 for as fast as it goes.", min=0, max=1e6)
+    ] = 0,
+    latency_ms: Annotated[
+        float, typer.Option(help="Before each answer.", min=0, max=3_600_000)
+    ] = 0,
+    script: Annotated[
+        Path | None, typer.Option(help="JSON: what consecutive requests of a model meet.")
+    ] = None,
+    error_rate: Annotated[
+        float, typer.Option(help="Of the requests, how many fail: 0 to 1.", min=0, max=1)
+    ] = 0,
+) -> None:
+    """Serve a made-up provider in four protocols, whose models fail as their names say."""
+    from server.simulated.command import Asked, run_simulated_provider
+
+    run_simulated_provider(
+        Asked(host, port, api_key, tokens_per_second, latency_ms, error_rate, script)
+    )
 
 
 @app.command()

@@ -37,7 +37,7 @@ from trunkline.providers.changes import (
     create_provider,
     update_provider,
 )
-from trunkline.providers.outgoing import OutgoingError
+from trunkline.providers.outgoing_errors import OutgoingError
 from trunkline.services import Services
 from trunkline.usage.intake import NewUsageEvent
 from trunkline.usage.recording import record_usage
@@ -47,6 +47,8 @@ log = structlog.get_logger(__name__)
 HISTORY_DAYS = 30
 _BATCH = 500
 _PAUSE_SECONDS = 0.6
+_ANSWER_TOKENS = (20, 1_000)
+_MOST_PROMPT_WORDS = 4_000
 _KEY = "simulated-key-0123456789"
 _CHAIN = "simulated-support"
 _AGENTS = ("simulated-support", "simulated-research", "simulated-coder", "simulated-triage")
@@ -85,7 +87,7 @@ def run_demo(settings: Settings) -> None:
 
 @asynccontextmanager
 async def _demonstration(services: Services) -> AsyncIterator[None]:
-    behaviour = Behaviour(models=(*_PRICES, _UNPRICED), api_key=_KEY)
+    behaviour = Behaviour(models=(*_PRICES, _UNPRICED), api_key=_KEY, answer_lengths=_ANSWER_TOKENS)
     async with running_simulator(behaviour) as url:
         providers = await _providers(services, url)
         if not await _has_chain(services):
@@ -248,7 +250,7 @@ async def _one_request(
         headers={"Authorization": f"Bearer {_KEY}"},
         json={
             "model": model,
-            "messages": [{"role": "user", "content": f"made up: {dice.random()}"}],
+            "messages": [{"role": "user", "content": _prompt(dice)}],
             "stream": False,
         },
         timeout_seconds=10,
@@ -270,3 +272,8 @@ async def _one_request(
         output_tokens=usage[counted[1]],
         latency_ms=round((services.clock() - began).total_seconds() * 1_000),
     )
+
+
+def _prompt(dice: random.Random) -> str:
+    """Never the same, and long enough for the tokens that real agents send."""
+    return f"made up {dice.random()}" + " and so on" * dice.randrange(_MOST_PROMPT_WORDS // 3)

@@ -4,6 +4,7 @@ Which status goes with which failure is written down in `docs/decisions/graphql-
 """
 
 import asyncio
+from functools import partial
 
 from graphql import GraphQLError
 from starlette.requests import Request
@@ -69,7 +70,10 @@ class GraphQLOverHTTP:
             outcome = await self._executions.execute(asked, viewer, request_id)
             return _whole(outcome, accept.whole)
         return EventStream(
-            self._executions.stream(asked, viewer, request_id), self._closing, request_id
+            self._executions.stream(asked, viewer, request_id),
+            self._closing,
+            request_id,
+            watch_access=partial(self._gate.access.watching, viewer.session),
         )
 
     def _refused(self, outcome: Outcome, accept: Accepted) -> Response | EventStream:

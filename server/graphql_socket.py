@@ -6,13 +6,14 @@ so a client that reads slowly slows its own operations and nothing piles up here
 
 import asyncio
 import time
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 import structlog
 from graphql import GraphQLError
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
 
 from resolvers.context import Viewer
@@ -73,8 +74,9 @@ class GraphQLOverSocket:
         self._init_seconds = init_seconds
         self._open = 0
 
-    async def serve(self, socket: WebSocket) -> None:
-        """Serve one socket."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one socket, as an ASGI application."""
+        socket = WebSocket(scope, receive, send)
         try:
             viewer = await self._admit(socket)
         except Rejected as rejected:
@@ -99,8 +101,10 @@ class GraphQLOverSocket:
             return
         await socket.accept(SUBPROTOCOL)
         conversation = _Conversation(socket, viewer, self._executions, self._gate)
+        session = None if viewer is None else viewer.session
         try:
-            await conversation.hold(self._init_seconds)
+            with self._gate.access.watching(session, conversation.forbid):
+                await conversation.hold(self._init_seconds)
         except SocketClosed as closed:
             await conversation.end()
             try:
@@ -127,6 +131,8 @@ class _Conversation:
     operations: dict[str, "asyncio.Task[None]"] = field(default_factory=dict)
     # Also those whose id is free again but that are still sending their last message.
     tasks: "set[asyncio.Task[None]]" = field(default_factory=set)
+    # Held, so that it isn't collected before it is done.
+    closing: "asyncio.Task[None] | None" = None
 
     async def hold(self, init_seconds: float) -> None:
         """Read until the client leaves. Raises `SocketClosed` or `WebSocketDisconnect`."""
@@ -144,6 +150,19 @@ class _Conversation:
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
+
+    def forbid(self) -> None:
+        """Close the socket: the session that let it in has ended."""
+        # Who has shown a token since stays.
+        if self.viewer is not None and self.viewer.session is not None:
+            self.viewer = None
+            self.closing = asyncio.create_task(self.close_forbidden())
+
+    async def close_forbidden(self) -> None:
+        """Stop every operation, and say why."""
+        await self.end()
+        with suppress(*_GONE):
+            await self.socket.close(4403, "Forbidden: UNAUTHENTICATED: the session has ended")
 
     async def next_message(self) -> ClientMessage:
         """The next message, or the closing of the socket for one that is none."""

@@ -6,8 +6,8 @@ Nothing queues here: the next result is asked for when the socket has taken the 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 import structlog
@@ -31,8 +31,14 @@ _COMMENT = b":\n\n"
 _COMPLETE = b"event: complete\ndata:\n\n"
 
 
+WatchAccess = Callable[[Callable[[], None]], AbstractContextManager[None]]
+"""Calls what it is given once the client's access ends, if that is within the block."""
+
+
 class EventStream:
-    """An ASGI response that streams results until they end, the client leaves or we stop."""
+    """An ASGI response that streams results until they end, the client leaves or may not stay, or
+    we stop.
+    """
 
     def __init__(
         self,
@@ -40,11 +46,13 @@ class EventStream:
         closing: asyncio.Event,
         request_id: str,
         *,
+        watch_access: WatchAccess | None = None,
         keep_alive_seconds: float = KEEP_ALIVE_SECONDS,
     ) -> None:
         self._results = results
         self._closing = closing
         self._request_id = request_id
+        self._watch_access = watch_access
         self._keep_alive_seconds = keep_alive_seconds
         # Events and comments come from two tasks, and one must not land inside the other.
         self._sending = asyncio.Lock()
@@ -63,13 +71,17 @@ class EventStream:
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
         await self._send(send, _COMMENT)
         streaming = asyncio.ensure_future(self._stream(send))
+        forbidden = asyncio.Event()
         others = [
             asyncio.ensure_future(self._keep_alive(send)),
             asyncio.ensure_future(_disconnected(receive)),
             asyncio.ensure_future(self._closing.wait()),
+            asyncio.ensure_future(forbidden.wait()),
         ]
+        watched = self._watch_access(forbidden.set) if self._watch_access else nullcontext()
         try:
-            await asyncio.wait([streaming, *others], return_when=asyncio.FIRST_COMPLETED)
+            with watched:
+                await asyncio.wait([streaming, *others], return_when=asyncio.FIRST_COMPLETED)
         finally:
             await _stop([streaming, *others])
         # Ended by us and not by the results: no `complete`, so that the client comes back.

@@ -3,6 +3,7 @@
 Nothing here looks into the document; see `documents.py` for that.
 """
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -81,7 +82,8 @@ def operation_request(parameters: object) -> OperationRequest:
     if operation_name is not None and not isinstance(operation_name, str):
         raise Malformed("`operationName` must be a string or null")
     return OperationRequest(
-        query=query,
+        # One text for the thousand subscribers that send the same.
+        query=sys.intern(query),
         variables=_map(parameters, "variables"),
         operation_name=operation_name or None,
         extensions=_map(parameters, "extensions"),

@@ -91,6 +91,9 @@ class RequestLog:
 class _Exchange:
     """What has been said on one request so far."""
 
+    # A thousand sockets hold one each.
+    __slots__ = ("_scope", "_send", "begun", "request_id", "status")
+
     def __init__(self, scope: Scope, send: Send) -> None:
         self.request_id = secrets.token_hex(8)
         # A state of our own: the server shares its between requests.

@@ -19,14 +19,18 @@ import uvicorn
 import uvloop
 
 import trunkline
+from db.installation import installed_value
+from resolvers.context import OperationContext, Viewer
+from schema.root import schema
 from server.app import FrontDoor, build_app
 from server.credentials import ADMIN_TOKEN_FILE, Credentials, credentials, make_data_dir
 from server.database_lock import sole_server
 from server.failures import CannotStart
 from server.logs import configure_logs
 from server.settings import PREFIX, Settings
+from server.sign_in import Gate
 from server.socket_protocol import SocketProtocol
-from server.wiring import front_door, running_services
+from server.wiring import running_services
 from trunkline.services import Services
 
 log = structlog.get_logger("trunkline.server")
@@ -101,6 +105,26 @@ async def _serve(
 
         await make_server(door, announce).serve([listener])
     log.info("stopped")
+
+
+def front_door(services: Services, settings: Settings, admin_token: str) -> FrontDoor:
+    """The application's parts for these services."""
+
+    def make_context(viewer: Viewer, request_id: str) -> OperationContext:
+        return OperationContext(services, viewer, request_id)
+
+    async def check_ready() -> None:
+        async with services.database.read() as connection:
+            await installed_value(connection, "ready")
+
+    return FrontDoor(
+        schema=schema,
+        make_context=make_context,
+        gate=Gate(services.database, services.clock, admin_token),
+        check_ready=check_ready,
+        allowed_hosts=settings.hosts,
+        allowed_origins=settings.allowed_origins,
+    )
 
 
 def make_server(door: FrontDoor, when_ready: Callable[[], None]) -> uvicorn.Server:

@@ -18,11 +18,14 @@ from server.origins import LOOPBACK_NAMES
 PREFIX = "TRUNKLINE_"
 DEFAULT_PORT = 8787
 SHORTEST_TOKEN = 16
+DEFAULT_MOST_AGENTS = 10_000
 
 _WHAT_TO_GIVE = {
     "port": "give a port number from 0 to 65535",
-    "private_networks": "give `allow` or `deny`",
+    "private_networks": "give `allow`, `allow-webhooks` or `deny`",
     "log_format": "give `console` or `json`",
+    "event_retention_days": "give whole days from 1 to 36500; left out, events are kept",
+    "most_agents": "give a whole number from 1 to 1000000",
 }
 _WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104  # recognised, not bound
 
@@ -48,8 +51,11 @@ class Settings(BaseSettings):
     admin_token: SecretStr | None = None
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
-    private_networks: Literal["allow", "deny"] = "allow"
+    private_networks: Literal["allow", "allow-webhooks", "deny"] = "allow"
     log_format: Literal["console", "json"] = "console"
+    event_retention_days: int | None = Field(default=None, ge=1, le=36_500)
+    most_agents: int = Field(default=DEFAULT_MOST_AGENTS, ge=1, le=1_000_000)
+    bus_url: SecretStr | None = None
 
     @field_validator("secret_keys", "allowed_hosts", "allowed_origins", mode="before")
     @classmethod
@@ -65,6 +71,16 @@ class Settings(BaseSettings):
             raise ValueError("give sqlite+aiosqlite:///… or postgresql+asyncpg://…")
         if value is not None and value.startswith("sqlite") and not _names_a_file(value):
             raise ValueError("SQLite needs a file: sqlite+aiosqlite:///path/to/trunkline.db")
+        return value
+
+    @field_validator("bus_url")
+    @classmethod
+    def _is_bus(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _names_a_redis(value.get_secret_value()):
+            raise ValueError(
+                "give redis://host:6379, rediss://host:6379 or unix:///path/to/socket, "
+                "or leave it out to go without Redis"
+            )
         return value
 
     @field_validator("admin_token")
@@ -178,6 +194,17 @@ def _named(problem: Mapping[str, Any]) -> str:
 def _names_a_file(url: str) -> bool:
     _, found, path = url.partition(":///")
     return bool(found and path) and ":memory:" not in path and "mode=memory" not in path
+
+
+def _names_a_redis(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    if parts.scheme == "unix":
+        return bool(parts.path) and port is None
+    return parts.scheme in {"redis", "rediss"} and bool(parts.hostname) and port != 0
 
 
 def _in_url(host: str) -> str:

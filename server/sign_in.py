@@ -6,7 +6,7 @@ stored as hashes; none of them is ever logged or put into an error.
 
 import hmac
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from starlette.requests import HTTPConnection
@@ -14,6 +14,7 @@ from starlette.requests import HTTPConnection
 from db.engine import Connection, Database
 from db.sessions import add_code, add_session, end_session, find_session, take_code
 from resolvers.context import Viewer
+from server.access import AccessWatch
 from server.answers import Rejected, unauthenticated
 from server.origins import comes_from_own_page
 from trunkline.clock import Clock
@@ -44,6 +45,7 @@ class Gate:
     def __init__(self, database: Database, clock: Clock, admin_token: str) -> None:
         self._database = database
         self._clock = clock
+        self.access = AccessWatch(database, clock)
         self._admin = fingerprint(admin_token)
 
     async def admit(self, connection: HTTPConnection) -> Viewer:
@@ -113,17 +115,19 @@ class Gate:
         return BegunSession(token, expires_at)
 
     async def end_session(self, token: str) -> None:
-        """Sign a browser out."""
+        """Sign a browser out; sockets and streams of the session are told."""
+        session = _hashed(token)
 
         async def end(connection: Connection) -> None:
-            await end_session(connection, _hashed(token))
+            await end_session(connection, session)
 
-        await self._database.transact(end)
+        await self._database.transact(end, after=lambda _: self.access.end(session))
 
     async def _session(self, token: str) -> Viewer | None:
+        session = _hashed(token)
         async with self._database.read() as connection:
-            found = await find_session(connection, _hashed(token), now=self._clock())
-        return None if found is None else ADMIN
+            found = await find_session(connection, session, now=self._clock())
+        return None if found is None else replace(ADMIN, session=session)
 
 
 def _hashed(token: str) -> bytes:

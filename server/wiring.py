@@ -1,30 +1,36 @@
-"""Makes the services from the settings, and the application from the services.
+"""Makes the services from the settings.
 
-The only place where parts are wired together. Whatever is opened here is closed here.
+The place where the parts of the work are wired together; `serving.py` puts the front door before
+them. Whatever is opened here is closed here. GraphQL stays out: commands need none, and importing
+it takes them a third of a second.
 """
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from db.engine import BadDatabaseUrl, Database
-from db.installation import installed_value
+from db.installation import installation_id
 from db.migrate import DatabaseTooNew, migrate
-from resolvers.context import OperationContext, Viewer
-from schema.root import schema
-from server.app import FrontDoor
 from server.credentials import Credentials, credentials
 from server.failures import CannotStart
-from server.settings import PREFIX, Settings
-from server.sign_in import Gate
+from server.settings import DEFAULT_MOST_AGENTS, PREFIX, Settings
+from trunkline.budgets.running import running_budgets
 from trunkline.catalog.known import KnownCatalog
 from trunkline.catalog.seeding import refresh_catalog
-from trunkline.clock import system_clock
+from trunkline.clock import Clock, system_clock
 from trunkline.events import EventBus
-from trunkline.providers.outgoing import Outgoing
+from trunkline.processes.announcing import COMMAND_LINE, Announcer
+from trunkline.processes.bus import Bus, NoBus
+from trunkline.processes.following import following
+from trunkline.providers.outgoing import Outgoing, PrivateNetworks
 from trunkline.providers.seeding import seed_providers
+from trunkline.secrets import Secrets
 from trunkline.services import Services
+from trunkline.usage.agents import KnownAgents
 from trunkline.usage.hub import UsageHub
 from trunkline.usage.pricing import PriceBook
+from trunkline.usage.retention import expiring
 
 
 @asynccontextmanager
@@ -50,45 +56,109 @@ async def running_services(
     Raises `CannotStart`. `held` saves reading the credentials twice.
     """
     known = held or credentials(settings)
-    async with (
-        open_database(settings) as database,
-        Outgoing("deny" if settings.private_networks == "deny" else "default") as outgoing,
-    ):
-        catalog = KnownCatalog()
+    catalog = KnownCatalog()
+    async with open_database(settings) as database:
         await seed_providers(database, catalog, system_clock)
         await refresh_catalog(database, catalog, system_clock)
-        events = EventBus()
-        yield Services(
+        async with (
+            open_bus(settings, database) as bus,
+            services_on(
+                database,
+                known.secrets,
+                catalog=catalog,
+                private_networks=(
+                    "default" if settings.private_networks == "allow" else settings.private_networks
+                ),
+                most_agents=settings.most_agents,
+                bus=bus,
+            ) as services,
+        ):
+            # What is loaded by now stays: collections needn't look at all of it again, which
+            # took a fifth of the time of recording.
+            gc.freeze()
+            # Following begins before anything is read that others may change.
+            async with (
+                following(services),
+                running_budgets(services),
+                expiring(database, settings.event_retention_days, services.clock),
+            ):
+                yield services
+
+
+@asynccontextmanager
+async def command_services(settings: Settings) -> AsyncIterator[Services]:
+    """What a command needs that changes the store, beside servers or without any.
+
+    Servers hear of what it commits; it doesn't hear of what they do. Raises `CannotStart`.
+    """
+    held = credentials(settings)
+    async with (
+        open_database(settings) as database,
+        open_bus(settings, database) as bus,
+        services_on(
+            database,
+            held.secrets,
+            private_networks="deny" if settings.private_networks == "deny" else "default",
+            most_agents=settings.most_agents,
+            bus=bus,
+            writer=COMMAND_LINE,
+        ) as services,
+    ):
+        yield services
+
+
+@asynccontextmanager
+async def open_bus(settings: Settings, database: Database) -> AsyncIterator[Bus]:
+    """The bus of the settings. Raises `CannotStart`, but not where Redis is away."""
+    if settings.bus_url is None:
+        yield NoBus()
+        return
+    # Takes a moment to import, and most go without.
+    from trunkline.processes.redis_bus import BadBusUrl, redis_bus
+
+    url = settings.bus_url.get_secret_value()
+    try:
+        async with redis_bus(url, await installation_id(database)) as bus:
+            yield bus
+    except BadBusUrl as error:
+        raise CannotStart(f"{PREFIX}BUS_URL: {error}") from None
+
+
+@asynccontextmanager
+async def services_on(
+    database: Database,
+    secrets: Secrets,
+    *,
+    clock: Clock = system_clock,
+    catalog: KnownCatalog | None = None,
+    private_networks: PrivateNetworks = "default",
+    most_agents: int = DEFAULT_MOST_AGENTS,
+    bus: Bus | None = None,
+    writer: str | None = None,
+) -> AsyncIterator[Services]:
+    """Everything that the work needs on a database that is open and migrated.
+
+    `bus` brings word to other processes, and `writer` is this one's name there: a new one where
+    it is left out.
+    """
+    known = catalog or KnownCatalog()
+    events = EventBus()
+    async with Outgoing(private_networks) as outgoing:
+        services = Services(
             database=database,
             events=events,
-            secrets=known.secrets,
-            clock=system_clock,
+            secrets=secrets,
+            clock=clock,
             outgoing=outgoing,
-            catalog=catalog,
-            prices=PriceBook(catalog),
-            hub=UsageHub(database, events, system_clock),
-            started_at=system_clock(),
+            catalog=known,
+            prices=PriceBook(known),
+            hub=UsageHub(database, events, clock),
+            started_at=clock(),
+            agents=KnownAgents(most_agents),
+            announcer=Announcer(clock, writer=writer, bus=bus),
         )
-
-
-def front_door(services: Services, settings: Settings, admin_token: str) -> FrontDoor:
-    """The application's parts for these services."""
-
-    def make_context(viewer: Viewer, request_id: str) -> OperationContext:
-        return OperationContext(services, viewer, request_id)
-
-    async def check_ready() -> None:
-        async with services.database.read() as connection:
-            await installed_value(connection, "ready")
-
-    return FrontDoor(
-        schema=schema,
-        make_context=make_context,
-        gate=Gate(services.database, services.clock, admin_token),
-        check_ready=check_ready,
-        allowed_hosts=settings.hosts,
-        allowed_origins=settings.allowed_origins,
-    )
+        yield services
+        await services.recording.drain()
 
 
 async def _migrate(database: Database) -> None:

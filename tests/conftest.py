@@ -1,8 +1,9 @@
 """Fixtures that every layer's tests share: real databases, the services on them, the schema.
 
 Whoever asks for `database` runs twice, on a SQLite file and on PostgreSQL. Where no PostgreSQL is
-reachable its half is skipped with a reason, and fails instead when CI=true. Each test has a
-database of its own, copied from one that was migrated once.
+reachable its half is skipped with a reason, and fails instead when CI=true. Each test finds its
+database as migrations leave it: SQLite's file is copied, and PostgreSQL, which takes half a second
+to copy and drop one, has a database for each process that runs tests, emptied before each.
 """
 
 import asyncio
@@ -24,13 +25,9 @@ from db.engine import Database
 from db.migrate import migrate
 from resolvers.context import OperationContext, Viewer
 from schema.root import schema
-from trunkline.catalog.known import KnownCatalog
-from trunkline.events import EventBus
-from trunkline.providers.outgoing import Outgoing
+from server.wiring import services_on
 from trunkline.secrets import Secrets, generate_secret_key
 from trunkline.services import Services
-from trunkline.usage.hub import UsageHub
-from trunkline.usage.pricing import PriceBook
 
 POSTGRES_URL = os.environ.get(
     "TRUNKLINE_TEST_POSTGRES_URL", "postgresql+asyncpg://postgres@127.0.0.1:5432/test"
@@ -74,39 +71,83 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres_template() -> Iterator[str]:
-    """The name of a migrated PostgreSQL database to copy."""
-    name = f"trunkline_template_{uuid4().hex}"
+def postgres() -> Iterator["EmptiedPostgres"]:
+    """A migrated PostgreSQL database, this process's own; skips where there is none."""
+    name = f"trunkline_test_{uuid4().hex}"
     try:
-        asyncio.run(_administer(f'CREATE DATABASE "{name}"'))
+        asyncio.run(administer(f'CREATE DATABASE "{name}"'))
     except (OSError, asyncpg.exceptions.PostgresError) as error:
         skip_or_fail(f"no PostgreSQL at {make_url(POSTGRES_URL).host}: {error}")
-    asyncio.run(_migrate(_postgres_url(name)))
-    yield name
-    asyncio.run(_administer(f'DROP DATABASE "{name}" WITH (FORCE)'))
+    asyncio.run(_migrate(postgres_url(name)))
+    yield EmptiedPostgres(name)
+    asyncio.run(administer(f'DROP DATABASE "{name}" WITH (FORCE)'))
+
+
+_THROW_OUT = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
+
+
+class EmptiedPostgres:
+    """One database, put back to what migrations leave before each test."""
+
+    def __init__(self, name: str) -> None:
+        self.url = postgres_url(name)
+        self._name = name
+        self._putting_back = asyncio.run(self._read())
+
+    async def put_back(self) -> None:
+        """Whoever is still connected is thrown out: a test may have left a process behind."""
+        await administer(self._putting_back, self._name)
+
+    async def _read(self) -> str:
+        """The statements that put it back."""
+        connection = await asyncpg.connect(_asyncpg_url(self._name), timeout=5)
+        try:
+            tables = await connection.fetch(
+                "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+            )
+            sequences = await connection.fetch(
+                "SELECT sequencename FROM pg_sequences WHERE schemaname = 'public'"
+            )
+            statements = [
+                _THROW_OUT,
+                # Without foreign keys, so in any order.
+                "SET session_replication_role = replica",
+            ]
+            for (table,) in tables:
+                rows = await connection.fetch(f'SELECT to_json(t)::text FROM "{table}" t')
+                statements.append(f'DELETE FROM "{table}"')
+                statements += [
+                    f'INSERT INTO "{table}" SELECT * FROM '
+                    f'json_populate_record(NULL::"{table}", {_quoted(row)})'
+                    for (row,) in rows
+                ]
+            statements += [f'ALTER SEQUENCE "{sequence}" RESTART' for (sequence,) in sequences]
+        finally:
+            await connection.close()
+        return "; ".join(statements)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def template(request: pytest.FixtureRequest) -> Path | str:
-    """What this run's databases are copied from: a file, or the name of a database."""
-    found: Path | str = request.getfixturevalue(
-        "sqlite_template" if request.param == "sqlite" else "postgres_template"
+def template(request: pytest.FixtureRequest) -> "Path | EmptiedPostgres":
+    """What this run's database is made from."""
+    found: Path | EmptiedPostgres = request.getfixturevalue(
+        "sqlite_template" if request.param == "sqlite" else "postgres"
     )
     return found
 
 
 @pytest.fixture
-async def database_url(template: Path | str, tmp_path: Path) -> AsyncIterator[str]:
+async def database_url(template: "Path | EmptiedPostgres", tmp_path: Path) -> str:
     """The URL of an empty migrated database, one test's own."""
     if isinstance(template, Path):
         path = tmp_path / "trunkline.db"
         shutil.copy(template, path)
-        yield f"sqlite+aiosqlite:///{path}"
-        return
-    name = f"trunkline_test_{uuid4().hex}"
-    await _administer(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-    yield _postgres_url(name)
-    await _administer(f'DROP DATABASE "{name}" WITH (FORCE)')
+        return f"sqlite+aiosqlite:///{path}"
+    await template.put_back()
+    return template.url
 
 
 @pytest.fixture
@@ -147,7 +188,8 @@ def count_statements(database: Database) -> Callable[[], Any]:
     return counting
 
 
-def _postgres_url(name: str) -> str:
+def postgres_url(name: str) -> str:
+    """The URL of another database of the same server."""
     return make_url(POSTGRES_URL).set(database=name).render_as_string(hide_password=False)
 
 
@@ -157,13 +199,22 @@ async def _migrate(url: str) -> None:
     await database.close()
 
 
-async def _administer(statement: str) -> None:
-    url = make_url(POSTGRES_URL).set(drivername="postgresql")
-    connection = await asyncpg.connect(url.render_as_string(hide_password=False), timeout=5)
+async def administer(statement: str, name: str | None = None) -> None:
+    """Run what needs no transaction of ours, on the database of this name or the given one."""
+    connection = await asyncpg.connect(_asyncpg_url(name), timeout=5)
     try:
         await connection.execute(statement)
     finally:
         await connection.close()
+
+
+def _asyncpg_url(name: str | None) -> str:
+    url = make_url(POSTGRES_URL).set(drivername="postgresql")
+    return (url.set(database=name) if name else url).render_as_string(hide_password=False)
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 Execute = Callable[..., Awaitable[dict[str, Any]]]
@@ -175,20 +226,8 @@ SECRET_KEY = generate_secret_key()
 @pytest.fixture
 async def services(database: Database, clock: SetClock) -> AsyncIterator[Services]:
     """Every part of a running Trunkline on an empty database, with a clock that is set."""
-    events = EventBus()
-    catalog = KnownCatalog()
-    async with Outgoing() as outgoing:
-        yield Services(
-            database=database,
-            events=events,
-            secrets=Secrets([SECRET_KEY]),
-            clock=clock,
-            outgoing=outgoing,
-            catalog=catalog,
-            prices=PriceBook(catalog),
-            hub=UsageHub(database, events, clock),
-            started_at=clock(),
-        )
+    async with services_on(database, Secrets([SECRET_KEY]), clock=clock) as made:
+        yield made
 
 
 @pytest.fixture

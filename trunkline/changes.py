@@ -96,6 +96,8 @@ def unstorable_character(text: str) -> str | None:
 
     Line breaks and tabs are fine. NUL and lone surrogates are what SQLite and PostgreSQL differ on.
     """
+    if text.isprintable():
+        return None
     for character in text:
         category = unicodedata.category(character)
         if category == "Cs" or (category == "Cc" and character not in "\n\r\t"):

@@ -46,6 +46,23 @@ class FailoverChainChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class BudgetChanged:
+    """A budget, whether it blocks, its period or its webhook's delivery changed."""
+
+    kind: ChangeKind
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetAlerted:
+    """A budget's spending reached a threshold; `id` is the alert's."""
+
+    kind: ChangeKind
+    id: int
+    budget_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class UsageRecorded:
     """Usage was committed; `as_of` is the state that now stands."""
 
@@ -54,10 +71,10 @@ class UsageRecorded:
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """More changed than is worth listing: read anew what you hold."""
+    """More changed than is worth listing, or it isn't known what: read anew what you hold."""
 
 
-Change = ProviderChanged | ModelChanged | FailoverChainChanged
+Change = ProviderChanged | ModelChanged | FailoverChainChanged | BudgetChanged | BudgetAlerted
 Event = Change | UsageRecorded
 _Slot = tuple[type, int]
 
@@ -105,6 +122,14 @@ class Subscription:
             self._missed = True
         self._arrived.set()
 
+    def miss(self, kinds: tuple[type, ...]) -> None:
+        """Hear `Missed`, where subscribed to one of these kinds. What waits is told by it too."""
+        if not any(issubclass(kind, self._kinds) for kind in kinds):
+            return
+        self._pending.clear()
+        self._missed = True
+        self._arrived.set()
+
     def _settle(self) -> None:
         if not self._pending and not self._missed:
             self._arrived.clear()
@@ -121,6 +146,11 @@ class EventBus:
         for subscription in tuple(self._subscriptions):
             for event in events:
                 subscription.offer(event)
+
+    def missed(self, *kinds: type) -> None:
+        """Tell the subscribers to these kinds, and no others, that it isn't known what changed."""
+        for subscription in tuple(self._subscriptions):
+            subscription.miss(kinds)
 
     @contextmanager
     def subscribe(self, *kinds: type) -> Iterator[Subscription]:

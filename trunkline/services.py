@@ -1,16 +1,21 @@
 """What the work needs, in one place: made once by `server/wiring.py`, handed to every use case."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
 from db.engine import Connection, Database
+from trunkline.budgets.blocking import BlockedScopes
 from trunkline.catalog.known import KnownCatalog
 from trunkline.clock import Clock
 from trunkline.events import Event, EventBus
+from trunkline.processes.announcing import Announcer
+from trunkline.processes.messages import Count
 from trunkline.providers.outgoing import Outgoing
 from trunkline.secrets import Secrets
+from trunkline.usage.agents import KnownAgents
+from trunkline.usage.group_commit import GroupCommit
 from trunkline.usage.hub import UsageHub
 from trunkline.usage.pricing import PriceBook
 
@@ -30,16 +35,27 @@ class Services:
     prices: PriceBook
     hub: UsageHub
     started_at: datetime
+    agents: KnownAgents
+    announcer: Announcer
+    recording: GroupCommit = field(default_factory=GroupCommit)
+    blocked: BlockedScopes = field(default_factory=BlockedScopes)
 
     async def commit(self, work: Callable[[Connection], Awaitable[tuple[T, Sequence[Event]]]]) -> T:
         """Run `work` in one write transaction, publish the events that it returned beside its
         result, and return the result.
 
         Events go out after the commit and never without it; also where the caller is gone by then.
+        Other processes hear of them too: the same transaction counts them.
         """
 
-        def publish(done: tuple[T, Sequence[Event]]) -> None:
-            self.events.publish(*done[1])
+        async def counted(connection: Connection) -> tuple[T, Sequence[Event], Sequence[Count]]:
+            result, events = await work(connection)
+            return result, events, await self.announcer.count(connection, events)
 
-        result, _ = await self.database.transact(work, after=publish)
+        def tell(done: tuple[T, Sequence[Event], Sequence[Count]]) -> None:
+            _, events, counts = done
+            self.events.publish(*events)
+            self.announcer.announce(counts, events)
+
+        result, _, _ = await self.database.transact(counted, after=tell)
         return result

@@ -41,6 +41,7 @@ const known = {
     ],
   },
   failoverChains: { nodes: [{ id: "Qzox", slug: "support", version: 1, steps: [{ id: "Uzox" }] }] },
+  budgets: { nodes: [{ id: "Qjox" }] },
 };
 
 for (const page of PAGES) {
@@ -60,7 +61,7 @@ for (const { name, document } of EXAMPLES) {
     for (const given of Object.keys(values)) {
       assert.ok(names.includes(given), `${name} has no variable ${given}`);
     }
-    if (variant !== null && !/^(Delete|Remove)/.test(name)) {
+    if (variant !== null && !/^(Delete|Remove|Rotate)/.test(name)) {
       assert.ok(!text.includes("<"), `${name} leaves something to fill in:\n${text}`);
     }
   }

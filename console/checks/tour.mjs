@@ -131,12 +131,34 @@ assert.equal((await step("UsageOverTime", { input })).groups[0].label, "guide");
 assert.equal((await listen("LiveUsage", { input })).series.totals.requests, 1);
 assert.equal((await step("RecentUsageEvents", {})).nodes[0].agent, "guide");
 
+// Budgets.
+const { budget, webhookSecret } = await step("CreateBudget", {
+  input: {
+    name: "The tour's",
+    scope: { agent: "guide" },
+    amountUsd: "1",
+    period: "DAY",
+    timezone,
+    webhookUrl: "https://hooks.example.com/tour",
+  },
+});
+assert.equal(budget.state.spentUsd, "0");
+const rotated = await step("RotateBudgetWebhookSecret", { input: { id: budget.id } });
+assert.notEqual(rotated.webhookSecret, webhookSecret);
+const raised = await step("UpdateBudget", { input: { id: budget.id, amountUsd: "2.5" } });
+assert.equal(raised.budget.state.remainingUsd, "2.5");
+assert.equal((await step("Budgets", {})).totalCount, 1);
+assert.deepEqual((await step("BudgetAlerts", {})).nodes, []);
+assert.equal((await step("DeleteBudget", { input: { id: budget.id } })).deletedId, budget.id);
+
 // Changes.
 for (const name of [
   "ProviderOverviewChanges",
   "ProviderConfigurationChanges",
   "CatalogChanges",
   "FailoverChainChanges",
+  "BudgetChanges",
+  "NewBudgetAlerts",
 ]) {
   assert.equal((await listen(name, {})).kind, "READY", name);
 }

@@ -1,46 +1,71 @@
-"""What a simulated provider does: whose key it takes, what it lists, and how it fails."""
+"""What a simulated provider does. Settable while it runs: the next request meets it."""
 
-import hashlib
 from collections import deque
 from dataclasses import dataclass, field
-from enum import StrEnum
 
+from server.simulated.faults import Fault
+from server.simulated.reaction import Reaction, RetryAfter
+from server.simulated.request_log import MOST_REQUESTS, RequestLog
+from server.simulated.script import Script
+from server.simulated.timing import RealTiming, Timing
+from server.simulated.turns import Turns
 
-class Fault(StrEnum):
-    """A way to answer that isn't the right one."""
+__all__ = ["Behaviour", "Fault"]
 
-    NONE = "none"
-    NO_CREDIT = "no_credit"
-    FORBIDDEN = "forbidden"
-    RATE_LIMITED = "rate_limited"
-    SERVER_ERROR = "server_error"
-    OVERLOADED = "overloaded"
-    HANG = "hang"
-    WEB_PAGE = "web_page"
-    REDIRECT = "redirect"
-    NOT_FOUND = "not_found"
-    NOT_JSON = "not_json"
-    OTHER_JSON = "other_json"
-    CUT = "cut"
-    HUGE = "huge"
+_RATE_LIMIT_SECONDS = 7
 
 
 @dataclass(slots=True)
 class Behaviour:
-    """Settable while the server runs. `api_key` is the only one it takes; None takes any."""
+    """Whose key it takes, what it lists, how it answers, and what it saw.
+
+    What a request meets: `fault`, where it isn't NONE, for every request; else what `script` says
+    of its model; else what the name of its model says; else `usual`.
+    """
 
     models: tuple[str, ...] = ("simulated-large", "simulated-small")
+    # The only one it takes; None takes any, and none at all.
     api_key: str | None = "simulated-key"
     fault: Fault = Fault.NONE
+    script: Script | None = None
+    # The pace above all; names and scripts add to it.
+    usual: Reaction = field(default_factory=Reaction)
+    # Of the requests that meet no other fault, how many meet a server error.
+    error_share: float = 0
     # Models on a page, for the protocols that have pages.
     page_size: int = 1_000
-    # The last that was asked, in order: method, path with its query, headers. Tests look at it;
-    # a demo that runs for weeks must not grow by it.
-    seen: deque[tuple[str, str, dict[str, str]]] = field(default_factory=lambda: deque(maxlen=200))
+    # Tokens of an answer whose length nobody sets.
+    answer_lengths: tuple[int, int] = (20, 150)
     seed: int = 1
+    timing: Timing = field(default_factory=RealTiming)
+    requests: RequestLog = field(default_factory=RequestLog)
+    _turns: Turns | None = None
 
-    def tokens_for(self, model: str, prompt: str) -> tuple[int, int, int]:
-        """Input, cached and output tokens of an answer: made up, and the same for the same ask."""
-        digest = hashlib.sha256(f"{self.seed}:{model}:{prompt}".encode()).digest()
-        input_tokens = 200 + int.from_bytes(digest[:2], "big") % 4_000
-        return input_tokens, input_tokens * (digest[2] % 8) // 10, 20 + digest[3] * 4
+    @property
+    def seen(self) -> deque[tuple[str, str, dict[str, str]]]:
+        """The last requests, oldest first: method, path with its query, headers."""
+        return deque(
+            ((one.method, one.path, dict(one.headers)) for one in self.requests),
+            maxlen=MOST_REQUESTS,
+        )
+
+    def set_script(self, script: Script | None) -> None:
+        """Another script, from its beginning."""
+        self.script = script
+        self._turns = None
+
+    def next_reaction(self, model: str | None) -> Reaction:
+        """For the request that came just now; `model` is None where it names none."""
+        if self.fault is Fault.RATE_LIMITED:
+            return Reaction(fault=self.fault, retry_after=RetryAfter(_RATE_LIMIT_SECONDS))
+        if self.fault is not Fault.NONE:
+            return Reaction(fault=self.fault)
+        if self._turns is None:
+            self._turns = Turns(self.seed)
+        return self._turns.next(
+            model,
+            self.timing,
+            base=self.usual,
+            script=self.script,
+            error_share=self.error_share,
+        )

@@ -30,6 +30,13 @@ def live_server(tmp_path: Path) -> Iterator[LiveServer]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """The same, one for all of a module's tests: what one recorded, the next finds."""
+    with running_server(tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
 @pytest.fixture(scope="session")
 def node() -> Path:
     """Node, with the packages of `console/` installed."""

@@ -6,28 +6,39 @@ import pytest
 
 from tests.console.live_server import LiveServer
 
+RunNode = Callable[..., str]
+
 
 @pytest.mark.node
+@pytest.mark.parametrize("check", ["ws-usage", "ws-merge", "sse-usage"])
+def test_official_client_on_usage(check: str, live_server: LiveServer, run_node: RunNode) -> None:
+    """What each check asserts is in `console/checks/subscriptions.mjs`."""
+    run_check(check, live_server, run_node)
+
+
+@pytest.mark.node
+@pytest.mark.xdist_group("subscription clients")
 @pytest.mark.parametrize(
     "check",
     [
         "ws-provider-changes",
-        "ws-usage",
-        "ws-merge",
         "ws-query",
         "ws-bad-token",
         "ws-no-token",
         "sse-provider-changes",
-        "sse-usage",
         "sse-query",
         "sse-bad-token",
     ],
 )
-def test_official_client(check: str, live_server: LiveServer, run_node: Callable[..., str]) -> None:
-    """What each check asserts is in `console/checks/subscriptions.mjs`."""
+def test_official_client(check: str, shared_server: LiveServer, run_node: RunNode) -> None:
+    """As above, with what leaves the usage as it is."""
+    run_check(check, shared_server, run_node)
+
+
+def run_check(check: str, server: LiveServer, run_node: RunNode) -> None:
     run_node(
         "checks/subscriptions.mjs",
         check,
-        TRUNKLINE_URL=live_server.url,
-        TRUNKLINE_ADMIN_TOKEN=live_server.admin_token,
+        TRUNKLINE_URL=server.url,
+        TRUNKLINE_ADMIN_TOKEN=server.admin_token,
     )

@@ -18,11 +18,15 @@ from graphql import (
 from graphql.utilities import ast_from_value
 from strawberry.types.field import StrawberryField
 
+from db.budget_alerts import AlertRow
+from db.budget_webhooks import DeliveryRow
+from db.budgets import BudgetRow, BudgetScopeRow, BudgetWebhookRow
 from db.chains import ChainRow, StepRow
 from db.models import ModelPricingRow, ModelRow
 from db.paging import Edge, Slice
 from db.providers import ApiKeyPreviewRow, ConnectionTestRow, ProviderRow
 from db.usage import UsageEventRow
+from resolvers.budgets import BudgetOutcome
 from resolvers.models import SyncOutcome
 from resolvers.node import ServerInfoRow
 from resolvers.outcome import Outcome
@@ -31,9 +35,11 @@ from resolvers.usage import RecordOutcome
 from resolvers.watching import ChangeRow
 from schema.root import schema
 from server.sdl import sorted_sdl
+from trunkline.budgets.state import BudgetState
 from trunkline.errors import Problem
 from trunkline.usage.delta import Delta, Snapshot
-from trunkline.usage.series import Group, Point, Series, Sums
+from trunkline.usage.series import Group, Point, Series
+from trunkline.usage.totals import Sums
 
 ROOT = Path(__file__).parents[2]
 CONTRACT = build_schema((ROOT / "graphql" / "contract.graphql").read_text(), assume_valid_sdl=True)
@@ -143,6 +149,17 @@ ROWS: dict[str, type] = {
     "TestConnectionPayload": TestOutcome,
     "SyncModelsPayload": SyncOutcome,
     "RecordUsagePayload": RecordOutcome,
+    "Budget": BudgetRow,
+    "BudgetScope": BudgetScopeRow,
+    "BudgetState": BudgetState,
+    "BudgetWebhook": BudgetWebhookRow,
+    "BudgetWebhookDelivery": DeliveryRow,
+    "BudgetAlert": AlertRow,
+    "BudgetChange": ChangeRow,
+    "BudgetAlertChange": ChangeRow,
+    "CreateBudgetPayload": BudgetOutcome,
+    "UpdateBudgetPayload": BudgetOutcome,
+    "RotateBudgetWebhookSecretPayload": BudgetOutcome,
 }
 
 

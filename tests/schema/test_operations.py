@@ -117,6 +117,20 @@ async def test_a_dashboards_day(services: Services, execute: Execute, simulator:
         "failoverChainSlug": chain["slug"], "inputTokens": 1_000_000,
     }  # fmt: skip
     assert (await do("RecordUsage", input={"events": [event]}))["recorded"] == 1
+    budget = (
+        await do(
+            "CreateBudget",
+            input={
+                "name": "Support", "scope": {"agent": "support"}, "amountUsd": "2",
+                "period": "CALENDAR_MONTH", "timezone": "Europe/Berlin", "action": "BLOCK",
+                "webhookUrl": "https://hooks.example.com/",
+            },
+        )
+    )["budget"]  # fmt: skip
+    assert budget["state"]["usedPercent"] == 50
+    await do("UpdateBudget", input={"id": budget["id"], "amountUsd": "4"})
+    rotated = await do("RotateBudgetWebhookSecret", input={"id": budget["id"]})
+    assert rotated["webhookSecret"].startswith("whsec_")
     for name in UNCHANGING:
         variables = {
             "slug": "answers" if "Chain" in name else "own",
@@ -134,6 +148,7 @@ async def test_a_dashboards_day(services: Services, execute: Execute, simulator:
     assert (await run(execute, "UsageOverTime", input=SERIES))["usageSeries"]["totals"][
         "costUsd"
     ] == "1"
+    await do("DeleteBudget", input={"id": budget["id"]})
     await do("DeleteFailoverChain", input={"id": chain["id"]})
     await do("DeleteModel", input={"id": model["id"]})
     await do("RemoveProviderApiKey", input={"id": provider["id"]})

@@ -355,3 +355,99 @@ async def test_a_total_that_is_too_large_is_refused_alike_on_both(
     window = {"range": {"from": "2026-11-23T15:00:00Z", "to": "2026-11-23T16:00:00Z"}}
     alone = await series(execute, window=window)
     assert alone["totals"]["inputTokens"] == 2**53 - 1
+
+
+FIGURES = """query ($input: UsageSeriesInput!) { usageSeries(input: $input) {
+  totals { requests latencyP50Ms latencyP95Ms } previousTotals { requests costUsd latencyP95Ms }
+  groups { key totals { latencyP50Ms latencyP95Ms } points { start requests cacheReadTokens
+    cacheWriteTokens reasoningTokens latencyP50Ms latencyP95Ms } } } }"""
+
+
+@pytest.mark.parametrize("narrowed", [None, {"agents": ["a", "b"]}])
+async def test_percentiles_and_token_classes_of_totals_groups_and_points(
+    seeded: str, execute: Execute, clock: SetClock, narrowed: dict[str, Any] | None
+) -> None:
+    # Below 8 ms a bin holds one whole millisecond, so that these come out exactly.
+    latencies: dict[str, tuple[int | None, ...]] = {
+        "a": (1, 2, 3, 4),
+        "b": (*(7,) * 19, 5),
+        "c": (None, None),
+    }
+    batch = [
+        event(
+            f"{agent}{number}",
+            agent=agent,
+            latencyMs=latency,
+            cacheReadTokens=3,
+            cacheWriteTokens=2,
+            outputTokens=9,
+            reasoningTokens=4,
+        )
+        for agent, listed in latencies.items()
+        for number, latency in enumerate(listed)
+    ]
+    assert (await record(execute, *batch))["recorded"] == len(batch)
+    asked = {
+        "dimension": "MODEL" if narrowed else "AGENT",
+        "window": {"period": "TODAY"},
+        "timezone": "UTC",
+        "topGroups": 2,
+        "filter": narrowed,
+    }
+    found = (await execute(FIGURES, input=asked))["usageSeries"]
+    totals = found["totals"]
+    assert (totals["latencyP50Ms"], totals["latencyP95Ms"]) == (7.0, 7.0)
+    assert found["previousTotals"] == {"requests": 0, "costUsd": "0", "latencyP95Ms": None}
+    groups = {group["key"]: group for group in found["groups"]}
+    if narrowed:
+        (group,) = groups.values()
+        assert group["totals"] == {"latencyP50Ms": 7.0, "latencyP95Ms": 7.0}
+        return
+    assert groups["agent:a"]["totals"] == {"latencyP50Ms": 2.0, "latencyP95Ms": 4.0}
+    assert groups["agent:b"]["totals"] == {"latencyP50Ms": 7.0, "latencyP95Ms": 7.0}
+    assert groups["other"]["totals"] == {"latencyP50Ms": None, "latencyP95Ms": None}
+    point = groups["agent:a"]["points"][15]
+    assert point == {
+        "start": "2026-11-23T15:00:00Z",
+        "requests": 4,
+        "cacheReadTokens": 12,
+        "cacheWriteTokens": 8,
+        "reasoningTokens": 16,
+        "latencyP50Ms": 2.0,
+        "latencyP95Ms": 4.0,
+    }
+    assert groups["agent:a"]["points"][0]["latencyP50Ms"] is None
+
+
+async def test_totals_of_the_window_before_are_those_up_to_the_same_time(
+    seeded: str, execute: Execute, clock: SetClock
+) -> None:
+    now = clock()
+    for key, before in {"now": 0, "then": 24, "too late": 23, "long ago": 49}.items():
+        await record(
+            execute, event(key, occurredAt=(now - timedelta(hours=before)).isoformat(), costUsd="2")
+        )
+    asked = {"dimension": "AGENT", "window": {"period": "TODAY"}, "timezone": "UTC"}
+    found = (await execute(FIGURES, input=asked))["usageSeries"]
+    assert found["totals"]["requests"] == 1
+    assert found["previousTotals"]["requests"] == 1
+    asked["filter"] = {"agents": ["nobody"]}
+    found = (await execute(FIGURES, input=asked))["usageSeries"]
+    assert found["previousTotals"]["requests"] == 0, "narrowed alike"
+
+
+async def test_percentiles_of_providers_and_models_cost_one_more_statement_and_only_if_asked(
+    seeded: str, execute: Execute, count_statements: Any
+) -> None:
+    await record(execute, event("a", latencyMs=6), event("b", latencyMs=2))
+    query = """{ providers { nodes { slug models(first: 3, filter: { search: "sonnet-4-5" }) {
+      nodes { wireName usage(window: { period: TODAY }, timezone: "UTC") { %s } } }
+      usage(window: { period: TODAY }, timezone: "UTC") { %s } } } }"""
+    with count_statements() as plain:
+        await execute(query % ("requests", "requests"))
+    with count_statements() as asked:
+        found = await execute(query % ("latencyP50Ms", "latencyP50Ms latencyP95Ms"))
+    anthropic = next(one for one in found["providers"]["nodes"] if one["slug"] == "anthropic")
+    assert anthropic["usage"] == {"latencyP50Ms": 2.0, "latencyP95Ms": 6.0}
+    assert {"latencyP50Ms": 2.0} in [model["usage"] for model in anthropic["models"]["nodes"]]
+    assert len(asked) == len(plain) + 2

@@ -9,6 +9,7 @@ import aiohttp
 from sqlalchemy import func, select
 
 from db.engine import Database
+from db.rollup_levels import LEVELS
 from db.tables import usage_events, usage_rollups
 from tests.conftest import SECRET_KEY
 from tests.console.live_server import ADMIN_TOKEN, _started, _wait_for_link
@@ -94,7 +95,7 @@ async def record(session: aiohttp.ClientSession, url: str, keys: list[str]) -> o
 
 
 async def check(database_url: str, acknowledged: set[str]) -> None:
-    """Every acknowledged event is there, none twice, and the rollups are the sum of the events."""
+    """Every acknowledged event is there, none twice, and every level of rollups is their sum."""
     database = Database.open(database_url)
     async with database.read() as connection:
         keys = list(await connection.scalars(select(usage_events.c.idempotency_key)))
@@ -106,12 +107,14 @@ async def check(database_url: str, acknowledged: set[str]) -> None:
         rolled = (
             await connection.execute(
                 select(
+                    usage_rollups.c.level,
                     func.sum(usage_rollups.c.requests),
                     *(func.sum(usage_rollups.c[name]) for name in SUMS),
-                )
+                ).group_by(usage_rollups.c.level)
             )
-        ).one()
+        ).all()
     await database.close()
     assert acknowledged <= set(keys)
     assert len(keys) == len(set(keys))
-    assert tuple(map(int, counted)) == tuple(map(int, rolled))
+    by_level = {level: tuple(map(int, sums)) for level, *sums in rolled}
+    assert by_level == {level.number: tuple(map(int, counted)) for level in LEVELS}

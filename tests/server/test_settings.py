@@ -80,6 +80,22 @@ def test_what_is_bound_is_a_name_of_ours(host: str, url: str, allowed: str | Non
         ("TRUNKLINE_DATABASE_URL", "sqlite+aiosqlite://"),
         ("TRUNKLINE_DATABASE_URL", "sqlite+aiosqlite:///:memory:"),
         ("TRUNKLINE_DATABASE_URL", "sqlite+aiosqlite:///file:x?mode=memory"),
+        ("TRUNKLINE_BUS_URL", "127.0.0.1:6379"),
+        ("TRUNKLINE_BUS_URL", "amqp://user:hunter2@host"),
+        ("TRUNKLINE_BUS_URL", "redis://"),
+        ("TRUNKLINE_BUS_URL", "redis://user:hunter2@"),
+        ("TRUNKLINE_BUS_URL", "redis://:hunter2@host:port"),
+        ("TRUNKLINE_BUS_URL", "rediss://:hunter2@host:99999"),
+        ("TRUNKLINE_BUS_URL", "redis://:hunter2@[::1"),
+        ("TRUNKLINE_BUS_URL", "unix://"),
+        ("TRUNKLINE_EVENT_RETENTION_DAYS", "0"),
+        ("TRUNKLINE_EVENT_RETENTION_DAYS", "-1"),
+        ("TRUNKLINE_EVENT_RETENTION_DAYS", "1.5"),
+        ("TRUNKLINE_EVENT_RETENTION_DAYS", "a month"),
+        ("TRUNKLINE_EVENT_RETENTION_DAYS", "36501"),
+        ("TRUNKLINE_MOST_AGENTS", "0"),
+        ("TRUNKLINE_MOST_AGENTS", "many"),
+        ("TRUNKLINE_MOST_AGENTS", "1000001"),
         ("TRUNKLINE_ADMIN_TOKEN", "hunter2"),
         ("TRUNKLINE_ADMIN_TOKEN", "hunter2 hunter2 hunter2"),
         ("TRUNKLINE_ALLOWED_HOSTS", "https://trunkline.example"),
@@ -117,3 +133,21 @@ def test_postgresql_needs_a_secret_key(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.database_path is None
     for shown in (repr(settings), str(settings)):
         assert "hunter" not in shown
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://127.0.0.1",
+        "rediss://user:hunter2@redis.example:6380/2",
+        "redis://[::1]:6379",
+        "unix:///run/redis.sock",
+    ],
+)
+def test_a_bus_url_is_taken_and_not_shown(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    assert read_settings().bus_url is None
+    monkeypatch.setenv("TRUNKLINE_BUS_URL", url)
+    settings = read_settings()
+    assert settings.bus_url is not None
+    assert settings.bus_url.get_secret_value() == url
+    assert "hunter2" not in repr(settings)

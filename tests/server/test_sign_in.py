@@ -3,6 +3,8 @@
 import asyncio
 import json
 import sqlite3
+from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,11 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from db.engine import Database
+from server.access import RETRY_SECONDS, TICK_SECONDS, AccessWatch
 from server.sign_in import ADMIN, CODE_LENGTH, COOKIE, SESSION_LENGTH, Gate
+from tests.conftest import SetClock
+from trunkline.clock import system_clock
+from trunkline.secrets import fingerprint
 
 QUERY = {"query": "{ viewer }"}
 
@@ -201,6 +207,106 @@ async def test_a_cookie_opens_a_socket_from_our_own_page(server: Any, cookie: st
         assert caught.value.response.status_code == 403
 
 
+async def subscribed(server: Any, headers: dict[str, str], **payload: str) -> Any:
+    """A socket with a subscription whose first result has come."""
+    connection = await server.socket(additional_headers=headers, origin=server.url)
+    await connection.send(json.dumps({"type": "connection_init", "payload": payload}))
+    await connection.recv()
+    payload = {"query": "subscription { forever }"}
+    await connection.send(json.dumps({"id": "1", "type": "subscribe", "payload": payload}))
+    assert json.loads(await connection.recv())["type"] == "next"
+    return connection
+
+
+async def closed(connection: Any) -> int | None:
+    """The code that it was closed with, after whatever else came."""
+    async with asyncio.timeout(10):
+        with suppress(ConnectionClosed):
+            async for _ in connection:
+                pass
+        await connection.wait_closed()
+    code: int | None = connection.close_code
+    return code
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+async def test_sockets_of_a_session_that_ends_are_closed_with_4403(
+    server: Any, cookie: str, elsewhere: bool
+) -> None:
+    sent = {"Cookie": f"{COOKIE}={cookie}"}
+    first, second = await subscribed(server, sent), await subscribed(server, sent)
+    with_token = await subscribed(server, sent, Authorization=f"Bearer {server.token}")
+    if elsewhere:
+        # By another server on the same database.
+        gate = server.door.gate
+        other = Gate(gate._database, system_clock, "token-of-the-admin")
+        await asyncio.to_thread(server.run, other.end_session(cookie))
+    else:
+        own = {"Cookie": f"{COOKIE}={cookie}", "Origin": server.url}
+        await asyncio.to_thread(httpx2.delete, f"{server.url}/session", headers=own)
+    assert await closed(first) == 4403
+    assert await closed(second) == 4403
+    await with_token.send('{"type": "ping"}')
+    while json.loads(await with_token.recv())["type"] != "pong":
+        pass
+    await with_token.close()
+
+
+async def test_a_stream_of_a_session_that_ends_is_ended(server: Any, cookie: str) -> None:
+    own = {"Cookie": f"{COOKIE}={cookie}", "Origin": server.url, "Accept": "text/event-stream"}
+    async with (
+        httpx2.AsyncClient(timeout=10) as client,
+        client.stream(
+            "POST",
+            f"{server.url}/graphql",
+            headers=own,
+            json={"query": "subscription { forever }"},
+        ) as response,
+    ):
+        lines = response.aiter_lines()
+        async for line in lines:
+            if line.startswith("data: {"):
+                break
+        await asyncio.to_thread(httpx2.delete, f"{server.url}/session", headers=own)
+        rest = [line async for line in lines]
+    assert "event: complete" not in rest
+
+
+async def test_nobody_is_thrown_out_by_a_bad_moment_of_the_store(
+    database: Database, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(database, clock, "token-of-the-admin")
+    begun = await gate.begin_session(await gate.issue_code())
+    assert begun is not None
+    session = fingerprint(begun.token)
+    slept: asyncio.Queue[float] = asyncio.Queue()
+    go_on: asyncio.Queue[None] = asyncio.Queue()
+
+    async def sleep(seconds: float) -> None:
+        slept.put_nowait(seconds)
+        await go_on.get()
+
+    watch = AccessWatch(database, clock, sleep=sleep)
+    ended: list[str] = []
+    with watch.watching(session, lambda: ended.append("it")):
+        right = database.read
+        assert await slept.get() == TICK_SECONDS
+        monkeypatch.setattr(database, "read", None)
+        go_on.put_nowait(None)
+        assert await slept.get() == RETRY_SECONDS
+        monkeypatch.setattr(database, "read", right)
+        go_on.put_nowait(None)
+        assert await slept.get() == TICK_SECONDS
+        assert ended == []
+        clock.now = begun.expires_at
+        go_on.put_nowait(None)
+        assert await slept.get() == TICK_SECONDS
+        assert ended == ["it"]
+    assert watch._looking is None
+    with watch.watching(None, lambda: ended.append("never")):
+        assert watch._looking is None
+
+
 async def test_a_bad_token_in_the_payload_is_not_mended_by_a_cookie(
     server: Any, cookie: str
 ) -> None:
@@ -224,7 +330,7 @@ async def test_codes_and_sessions_end_on_time(database: Database, clock: Any) ->
     assert begun is not None
     assert begun.expires_at == clock() + SESSION_LENGTH
     clock.advance(seconds=SESSION_LENGTH.total_seconds() - 1)
-    assert await gate._session(begun.token) == ADMIN
+    assert await gate._session(begun.token) == replace(ADMIN, session=fingerprint(begun.token))
     clock.advance(seconds=1)
     assert await gate._session(begun.token) is None
 
@@ -235,8 +341,6 @@ def test_only_hashes_are_stored(sqlite_template: Path, tmp_path: Path) -> None:
 
     async def sign_in() -> list[str]:
         database = Database.open(f"sqlite+aiosqlite:///{path}")
-        from trunkline.clock import system_clock
-
         gate = Gate(database, system_clock, "token-of-the-admin")
         unused, used = await gate.issue_code(), await gate.issue_code()
         begun = await gate.begin_session(used)

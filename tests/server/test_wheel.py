@@ -43,7 +43,7 @@ def test_the_wheel_holds_the_page_and_serves_it_without_node(
     environment = tmp_path / "environment"
     venv.create(environment, with_pip=True)
     subprocess.run(
-        [environment / "bin" / "pip", "install", "--quiet", wheel],
+        [environment / "bin" / "pip", "install", "--quiet", "--no-compile", wheel],
         check=True,
         capture_output=True,
         cwd=tmp_path,

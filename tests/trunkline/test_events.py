@@ -71,6 +71,34 @@ async def test_one_who_stops_reading_is_told_to_read_anew() -> None:
         assert await read(subscription, 1) == [changed(ChangeKind.UPDATED, 7)]
 
 
+async def test_only_subscribers_of_the_kind_are_told_that_something_was_missed() -> None:
+    bus = EventBus()
+    with (
+        bus.subscribe(ProviderChanged) as providers,
+        bus.subscribe(UsageRecorded) as usage,
+        bus.subscribe(UsageRecorded, ProviderChanged) as both,
+    ):
+        bus.publish(changed(ChangeKind.CREATED), UsageRecorded(NOW))
+        bus.missed(ProviderChanged)
+        # What waited is told by it, and what comes later follows.
+        bus.publish(changed(ChangeKind.UPDATED, 2))
+        later = changed(ChangeKind.UPDATED, 2)
+        assert await read(providers, 2) == [Missed(), later]
+        assert await read(both, 2) == [Missed(), later]
+        assert await read(usage, 1) == [UsageRecorded(NOW)]
+        assert not usage._arrived.is_set()
+
+
+async def test_whoever_waits_for_anything_wakes_for_what_was_missed() -> None:
+    bus = EventBus()
+    with bus.subscribe(ProviderChanged, UsageRecorded) as subscription:
+        waiting = asyncio.ensure_future(subscription.drained())
+        await asyncio.sleep(0)
+        bus.missed(ProviderChanged)
+        await asyncio.wait_for(waiting, 5)
+        assert not subscription._arrived.is_set()
+
+
 async def test_nothing_is_delivered_after_the_block() -> None:
     bus = EventBus()
     with bus.subscribe(ProviderChanged):

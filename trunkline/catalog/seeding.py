@@ -15,6 +15,8 @@ from db.providers import ProviderRow
 from db.vocabulary import ModelSource, PriceSource, ProviderKind
 from trunkline.catalog.known import KnownCatalog, KnownModel
 from trunkline.clock import Clock
+from trunkline.events import ModelChanged
+from trunkline.processes.announcing import count_seeding
 
 _EDITION = "catalog_edition"
 
@@ -66,6 +68,8 @@ async def refresh_catalog(database: Database, catalog: KnownCatalog, clock: Cloc
         for provider in await stored_providers.all_providers(connection):
             await seed_catalog(connection, catalog, provider, now=clock())
         await install_value(connection, _EDITION, present)
+        # Servers that run already hear of it by the poll: their subscribers read models anew.
+        await count_seeding(connection, (ModelChanged,), clock())
         return True
 
     return await database.transact(refresh)

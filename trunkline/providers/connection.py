@@ -17,10 +17,10 @@ from trunkline.providers.google import GoogleAdapter
 from trunkline.providers.kinds import InvalidUrl, check_base_url, needs_key
 from trunkline.providers.ollama import OllamaAdapter
 from trunkline.providers.openai import OpenAIAdapter
-from trunkline.providers.outgoing import (
+from trunkline.providers.outgoing import Outgoing
+from trunkline.providers.outgoing_errors import (
     AddressRefused,
     HeaderRefused,
-    Outgoing,
     OutgoingError,
     TimedOut,
     TlsFailed,

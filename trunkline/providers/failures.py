@@ -4,7 +4,7 @@ The status alone does not tell: a bad key is 400 at Gemini, no credit 429 at Ope
 Anthropic. So the body's codes are read first. No message quotes a body.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -47,19 +47,45 @@ def class_of(http_status: int, body: bytes, words: ErrorWords) -> ConnectionTest
     """What an answer that isn't a success says: by its body, then by its status."""
     if 300 <= http_status < 400:
         return ConnectionTestStatus.UNEXPECTED_RESPONSE
-    try:
-        said = list(_texts(orjson.loads(body), "", _DEEPEST))
-    except orjson.JSONDecodeError:
-        return _by_status(http_status)
-    codes = {text for name, text in said if name in _CODE_FIELDS}
+    said = what_was_said(body)
     for code, status in words.codes.items():
-        if code in codes:
+        if code in said.codes:
             return status
-    messages = [text for name, text in said if name in _MESSAGE_FIELDS]
     for phrase, status in words.phrases.items():
-        if any(phrase in message for message in messages):
+        if said.mentions((phrase,)):
             return status
     return _by_status(http_status)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What an error's body says. Codes and messages are in lower case; `message` is the first as it
+    came. `retry_delay` is Gemini's, such as "21s".
+    """
+
+    codes: frozenset[str] = frozenset()
+    messages: tuple[str, ...] = ()
+    message: str | None = None
+    retry_delay: str | None = None
+
+    def mentions(self, phrases: Iterable[str]) -> bool:
+        """Whether a message has one of these in it."""
+        return any(phrase in message for phrase in phrases for message in self.messages)
+
+
+def what_was_said(body: bytes) -> Said:
+    """Of any bytes; nothing where they are no JSON."""
+    try:
+        texts = list(_texts(orjson.loads(body), "", _DEEPEST))
+    except orjson.JSONDecodeError:
+        return Said()
+    messages = [text for name, text in texts if name in _MESSAGE_FIELDS]
+    return Said(
+        frozenset(text.lower() for name, text in texts if name in _CODE_FIELDS),
+        tuple(message.lower() for message in messages),
+        next(iter(messages), None),
+        next((text for name, text in texts if name == "retryDelay"), None),
+    )
 
 
 def message_of(status: ConnectionTestStatus, answer: Answer) -> str:
@@ -115,7 +141,7 @@ def _destination(answer: Answer) -> str:
 def _texts(value: object, name: str, depth: int) -> Iterator[tuple[str, str]]:
     """The texts in an error, each with the name of the field that holds it; within bounds."""
     if isinstance(value, str):
-        yield name, value[:500].lower()
+        yield name, value[:500]
     elif depth and isinstance(value, dict):
         for inner_name, inner in list(value.items())[:_WIDEST]:
             yield from _texts(inner, inner_name, depth - 1)

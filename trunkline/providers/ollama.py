@@ -23,7 +23,7 @@ from trunkline.providers.answers import (
     words_of,
 )
 from trunkline.providers.failures import ErrorWords, class_of
-from trunkline.providers.outgoing import OutgoingError
+from trunkline.providers.outgoing_errors import OutgoingError
 
 _WORDS = ErrorWords(codes={}, phrases={"unauthorized": ConnectionTestStatus.INVALID_KEY})
 _CAPABILITIES = {

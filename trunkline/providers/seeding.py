@@ -12,6 +12,8 @@ from db.vocabulary import ProviderKind
 from trunkline.catalog.known import KnownCatalog
 from trunkline.catalog.seeding import seed_catalog
 from trunkline.clock import Clock
+from trunkline.events import ModelChanged, ProviderChanged
+from trunkline.processes.announcing import count_seeding
 from trunkline.providers.kinds import default_base_url
 
 _FIRST_PROVIDERS = (
@@ -34,6 +36,7 @@ async def seed_providers(database: Database, catalog: KnownCatalog, clock: Clock
         for slug, name, kind in _FIRST_PROVIDERS:
             await _seed_one(connection, catalog, slug, name, kind, now)
         await install_value(connection, _SEEDED, now.isoformat())
+        await count_seeding(connection, (ProviderChanged, ModelChanged), now)
         return True
 
     return await database.transact(seed)

@@ -4,10 +4,16 @@ Applying a delta twice does no harm, and any two states of one window have one, 
 between them: that is what lets a slow subscriber skip.
 """
 
-from dataclasses import dataclass
+from collections.abc import Hashable
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
-from trunkline.usage.series import Group, Series, Sums, keys_of
+from trunkline.usage.series import Group, Point, Series, keys_of
+from trunkline.usage.totals import Sums
+
+Results = dict[Hashable, Any]
+"""What those who hold an update have made of it, so that it is made once for all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +21,7 @@ class Snapshot:
     """Whole: replaces what the subscriber holds."""
 
     series: Series
+    results: Results = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +34,8 @@ class Delta:
     totals: Sums
     order: tuple[str, ...]
     changes: tuple[Group, ...]
+    previous_totals: Sums | None = None
+    results: Results = field(default_factory=dict, compare=False, repr=False)
 
 
 Update = Snapshot | Delta
@@ -43,25 +52,51 @@ def update_between(held: Series | None, newest: Series) -> Update | None:
         if (change := _change(by_key.get(group.key), group)) is not None
     )
     order = keys_of(newest.groups)
-    if not changes and order == keys_of(held.groups) and held.as_of == newest.as_of:
+    same = not changes and order == keys_of(held.groups) and held.as_of == newest.as_of
+    if same and held.previous_totals == newest.previous_totals:
         return None
-    return Delta(newest.as_of, newest.totals, order, changes)
+    return Delta(newest.as_of, newest.totals, order, changes, newest.previous_totals)
+
+
+def sharing(newest: Series, held: Series | None) -> Series:
+    """`newest`, made of the groups and points of `held` where they are equal; `held` itself where
+    nothing differs.
+
+    So a subscriber that has stopped reading holds little that nobody else does, and comparing two
+    states mostly compares identities.
+    """
+    if held is None or held.window != newest.window:
+        return newest
+    if held == newest:
+        return held
+    by_key = {group.key: group for group in held.groups}
+    groups = tuple(_sharing(group, by_key.get(group.key)) for group in newest.groups)
+    return replace(newest, window=held.window, groups=groups)
+
+
+def _sharing(newest: Group, held: Group | None) -> Group:
+    if held is None:
+        return newest
+    points = tuple(
+        before if before == now else now
+        for before, now in zip(held.points, newest.points, strict=True)
+    )
+    shared = replace(newest, points=points)
+    return held if shared == held else shared
 
 
 def _change(held: Group | None, newest: Group) -> Group | None:
     if held is None:
         return newest
-    if held == newest:
+    if held is newest or held == newest:
         return None
-    changed = tuple(
-        now for before, now in zip(held.points, newest.points, strict=True) if before != now
-    )
-    return Group(
-        key=newest.key,
-        kind=newest.kind,
-        label=newest.label,
-        subject=newest.subject,
-        dimension=newest.dimension,
-        totals=newest.totals,
-        points=changed,
+    return replace(newest, points=_changed(held.points, newest.points))
+
+
+def _changed(held: tuple[Point, ...], newest: tuple[Point, ...]) -> tuple[Point, ...]:
+    return tuple(
+        now
+        for before, now in zip(held, newest, strict=True)
+        # By identity first: comparing every field takes ten times as long.
+        if before is not now and before != now
     )

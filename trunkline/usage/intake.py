@@ -1,10 +1,10 @@
 """Usage events as they are reported, checked before anything else: every problem at once."""
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from json.encoder import encode_basestring_ascii as quoted
 
 from db.columns import to_microseconds
 from trunkline.changes import LONGEST_NAME, Problems, unstorable_character
@@ -29,11 +29,12 @@ _TOKEN_CLASSES = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class NewUsageEvent:
     """One finished request to a model, as reported. Token classes are inclusive.
 
-    `cost_nanos` is what the provider billed, where it says so.
+    `cost_nanos` is what the provider billed, where it says so. Nobody changes one: it is not
+    frozen because that takes three times as long to make, and there are many.
     """
 
     idempotency_key: str
@@ -77,6 +78,13 @@ def check_events(
             f"at most {MOST_EVENTS} events a call, not {len(events)}: split them",
         )
         return frozenset()
+    return check_each(problems, events, now)
+
+
+def check_each(
+    problems: Problems, events: Sequence[NewUsageEvent], now: datetime
+) -> frozenset[int]:
+    """Note what is wrong with each event, whatever their number; return the faulty's places."""
     faulty = set()
     for place, event in enumerate(events):
         before = len(problems.found)
@@ -91,21 +99,26 @@ def fingerprint(event: NewUsageEvent) -> bytes:
 
     Not of what came of it: a time left out stays out, so that a retry is a repetition.
     """
-    occurred = None if event.occurred_at is None else to_microseconds(event.occurred_at)
-    contents = [
-        event.provider_slug,
-        event.model_name,
-        event.agent or "",
-        event.failover_chain_slug,
-        occurred,
-        event.succeeded,
-        *event.tokens,
-        event.estimated,
-        event.latency_ms,
-        event.cost_nanos,
-    ]
-    # The standard library's JSON takes any text: a slug is looked up only after this.
-    return hashlib.sha256(json.dumps(contents).encode()).digest()[:16]
+    occurred = "null" if event.occurred_at is None else to_microseconds(event.occurred_at)
+    chain = event.failover_chain_slug
+    # As the standard library's JSON writes a list, which takes any text: a slug is looked up only
+    # after this. Written out, it takes a third of the time.
+    contents = (
+        f"[{quoted(event.provider_slug)}, {quoted(event.model_name)}, "
+        f"{quoted(event.agent or '')}, {'null' if chain is None else quoted(chain)}, {occurred}, "
+        f"{_flag(event.succeeded)}, {event.input_tokens}, {event.cache_read_tokens}, "
+        f"{event.cache_write_tokens}, {event.output_tokens}, {event.reasoning_tokens}, "
+        f"{_flag(event.estimated)}, {_whole(event.latency_ms)}, {_whole(event.cost_nanos)}]"
+    )
+    return hashlib.sha256(contents.encode()).digest()[:16]
+
+
+def _flag(flag: bool) -> str:  # noqa: FBT001  # the value itself
+    return "true" if flag else "false"
+
+
+def _whole(number: int | None) -> int | str:
+    return "null" if number is None else number
 
 
 def _check(problems: Problems, event: NewUsageEvent, path: tuple[str, ...], now: datetime) -> None:
@@ -144,7 +157,9 @@ def _check(problems: Problems, event: NewUsageEvent, path: tuple[str, ...], now:
 def _check_text(problems: Problems, text: str, path: tuple[str, ...], longest: int) -> None:
     if not 1 <= len(text) <= longest or not text.strip():
         problems.invalid(path, f"{path[-1]} takes 1 to {longest} characters")
-    elif unstorable_character(text) or any(break_ in text for break_ in "\r\n\t"):
+    elif not text.isprintable() and (
+        unstorable_character(text) or any(break_ in text for break_ in "\r\n\t")
+    ):
         problems.invalid(path, f"{path[-1]} holds a control character or half a character")
 
 

@@ -7,7 +7,7 @@ input exceeds its start, as providers bill it.
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelPrice
@@ -20,8 +20,7 @@ _ATTO_PER_MILLION_TO_NANO = 10**9 * 10**6
 TokenClass = Literal["input", "cache_read", "cache_write", "output", "reasoning"]
 
 
-@dataclass(frozen=True, slots=True)
-class TokenCounts:
+class TokenCounts(NamedTuple):
     """Tokens of one request by class, inclusive: input holds cache reads and writes, output holds
     reasoning.
     """
@@ -45,6 +44,8 @@ class Rate:
 
     def at(self, input_tokens: int) -> int:
         """The rate of a request with this many input tokens."""
+        if not self.tiers:
+            return self.base
         rate = self.base
         for start, tier_rate in self.tiers:
             if input_tokens > start:
@@ -81,25 +82,27 @@ class Rates:
 
     def cost_nanos(self, tokens: TokenCounts) -> int | None:
         """The cost in nanodollars, rounded half-even once; None where a rate is unknown."""
-        plain_input = tokens.input
+        prompt = plain_input = tokens.input
         plain_output = tokens.output
-        attos = 0
-        for count, rate in (
-            (tokens.cache_read, self.cache_read),
-            (tokens.cache_write, self.cache_write),
-        ):
-            if rate is not None:
-                plain_input -= count
-                attos += count * rate.at(tokens.input)
-        if self.reasoning is not None:
+        attos = self.per_request * 10**6
+        if tokens.cache_read and self.cache_read is not None:
+            plain_input -= tokens.cache_read
+            attos += tokens.cache_read * self.cache_read.at(prompt)
+        if tokens.cache_write and self.cache_write is not None:
+            plain_input -= tokens.cache_write
+            attos += tokens.cache_write * self.cache_write.at(prompt)
+        if tokens.reasoning and self.reasoning is not None:
             plain_output -= tokens.reasoning
-            attos += tokens.reasoning * self.reasoning.at(tokens.input)
-        for count, rate in ((plain_input, self.input), (plain_output, self.output)):
-            if count and rate is None:
+            attos += tokens.reasoning * self.reasoning.at(prompt)
+        if plain_input:
+            if self.input is None:
                 return None
-            if rate is not None:
-                attos += count * rate.at(tokens.input)
-        return half_even(attos + self.per_request * 10**6, _ATTO_PER_MILLION_TO_NANO)
+            attos += plain_input * self.input.at(prompt)
+        if plain_output:
+            if self.output is None:
+                return None
+            attos += plain_output * self.output.at(prompt)
+        return half_even(attos, _ATTO_PER_MILLION_TO_NANO)
 
 
 def flat_rates(

@@ -3,21 +3,24 @@
 One transaction holds all of it. When `record_usage` returns, the events are on disk.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from db import usage as store
 from db.engine import Connection
 from db.models import ModelRow
 from db.overrides import OverrideRow, load_overrides
+from db.rollup_writing import add_to_rollups
 from db.usage import NewEventRow
-from db.usage_rollups import TotalTooLarge, add_to_rollups
+from db.usage_rollups import TotalTooLarge
 from trunkline.changes import Problems
+from trunkline.errors import Problem, ProblemCode, Refused
 from trunkline.events import Event, ModelChanged, UsageRecorded
 from trunkline.money import NANOS_PER_DOLLAR
 from trunkline.services import Services
-from trunkline.usage.intake import MOST_EVENTS, NewUsageEvent, check_events
+from trunkline.usage.group_commit import Recorded
+from trunkline.usage.intake import MOST_EVENTS, NewUsageEvent, check_each, check_events
 from trunkline.usage.naming import (
     ModelName,
     Named,
@@ -27,30 +30,37 @@ from trunkline.usage.naming import (
 )
 from trunkline.usage.rates import Rates, TokenCounts, flat_rates
 
+MOST_PAGE_EVENTS = 5_000
+"""Of one page, so that its transaction keeps no other recorder waiting for long."""
 MOST_PRICED_NANOS = 10_000_000 * NANOS_PER_DOLLAR
 """Of one event: the dearest known model, at as many tokens as an event takes, is under a tenth."""
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
-    """How many events were counted, and how many had been before."""
+class PageRecorded:
+    """What became of a page: counted, counted before, and refused, by place in the page."""
 
     recorded: int
     duplicates: int
+    problems: Mapping[int, tuple[Problem, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Done:
-    recorded: Recorded
+    """The keys that were new, the state that now stands where there were any, and new models."""
+
+    inserted: Collection[str]
     as_of: datetime | None
     added: tuple[ModelChanged, ...]
+    agents: Sequence[str] = ()
 
 
 async def record_usage(services: Services, events: Sequence[NewUsageEvent]) -> Recorded:
     """Record all of these events, or none. Raises `Refused` with every problem.
 
     An event under a key that was recorded before counts nothing; with other contents it is
-    KEY_REUSED. Cancelling the caller neither undoes what is being recorded nor leaves it untold.
+    KEY_REUSED. Calls that come together share a transaction. Raises `RateLimited` where too many
+    events wait. Cancelling the caller neither undoes what is being recorded nor leaves it untold.
     """
     now = services.clock()
     problems = Problems()
@@ -61,19 +71,90 @@ async def record_usage(services: Services, events: Sequence[NewUsageEvent]) -> R
             await look_up(connection, events, problems, faulty)
     problems.refuse_if_any()
 
-    async def record(connection: Connection) -> tuple[Recorded, list[Event]]:
+    async def commit(group: Sequence[NewUsageEvent]) -> Collection[str]:
+        return await _commit(services, group)
+
+    return await services.recording.submit(events, commit)
+
+
+async def record_page(services: Services, events: Sequence[NewUsageEvent]) -> PageRecorded:
+    """Record the good ones among at most `MOST_PAGE_EVENTS` events, all of them at once.
+
+    What is wrong with an event refuses that event only. The problems' paths begin at the event:
+    ("inputTokens",).
+    """
+    if len(events) > MOST_PAGE_EVENTS:
+        raise ValueError(f"a page takes at most {MOST_PAGE_EVENTS} events")
+    problems = Problems()
+    faulty = check_each(problems, events, services.clock())
+    refused: dict[int, list[Problem]] = {}
+    _sort_out(problems.found, range(len(events)), refused)
+    places = [place for place in range(len(events)) if place not in faulty]
+    inserted = await _record_good(services, events, places, refused)
+    found = {place: tuple(own) for place, own in sorted(refused.items())}
+    return PageRecorded(inserted, len(events) - len(found) - inserted, found)
+
+
+async def _record_good(
+    services: Services,
+    events: Sequence[NewUsageEvent],
+    places: Sequence[int],
+    refused: dict[int, list[Problem]],
+) -> int:
+    """Record the events at these places but for those that are found to be `refused`."""
+    while places:
+        try:
+            return len(await _commit(services, [events[place] for place in places]))
+        except Refused as refusal:
+            blamed = _sort_out(refusal.problems, places, refused)
+            if blamed:
+                places = [place for place in places if place not in blamed]
+            elif len(places) == 1:
+                refused[places[0]] = [replace(one, field=()) for one in refusal.problems]
+                return 0
+            else:
+                # It can't be said whose it is: each half finds out for itself.
+                half = len(places) // 2
+                return await _record_good(
+                    services, events, places[:half], refused
+                ) + await _record_good(services, events, places[half:], refused)
+    return 0
+
+
+def _sort_out(
+    problems: Sequence[Problem], places: Sequence[int], refused: dict[int, list[Problem]]
+) -> frozenset[int]:
+    """Put each problem to the event that it is about, and say which these are."""
+    blamed = set()
+    for problem in problems:
+        path = problem.field or ()
+        if len(path) >= 2:  # ("events", place within what was asked, …)
+            place = places[int(path[1])]
+            refused.setdefault(place, []).append(replace(problem, field=path[2:]))
+            blamed.add(place)
+    return frozenset(blamed)
+
+
+async def _commit(services: Services, events: Sequence[NewUsageEvent]) -> Collection[str]:
+    """Record checked events in one transaction and give the keys that were new."""
+    now = services.clock()
+
+    async def record(connection: Connection) -> tuple[_Done, list[Event]]:
         done = await _record(services, connection, events, now)
         told: list[Event] = [*done.added]
         if done.as_of is not None:
             told.append(UsageRecorded(done.as_of))
-        return done.recorded, told
+        return done, told
 
     try:
-        return await services.commit(record)
-    except TotalTooLarge:
-        problems.invalid(("events",), "a total would exceed what can be summed exactly")
-        problems.refuse_if_any()
-        raise
+        done = await services.commit(record)
+    except TotalTooLarge as error:
+        problem = Problem(
+            ProblemCode.INVALID, ("events",), "a total would exceed what can be summed exactly"
+        )
+        raise Refused([problem]) from error
+    services.agents.remember(done.agents)
+    return done.inserted
 
 
 async def _record(
@@ -90,7 +171,9 @@ async def _record(
         if event.idempotency_key not in named.stored:
             fresh.setdefault(event.idempotency_key, event)
     if not fresh:
-        return _Done(Recorded(0, len(events)), None, ())
+        return _Done((), None, ())
+    agents = await services.agents.admit(connection, events, problems)
+    problems.refuse_if_any()
     models, added = await find_or_add_models(services, connection, named, events, fresh, now)
     rows = await _price(services, connection, fresh, named, models, now)
     _check_costs(problems, events, rows)
@@ -104,10 +187,12 @@ async def _record(
         problems.refuse_if_any()
     counted = [row for row in rows if row.idempotency_key in inserted]
     if not counted:
-        return _Done(Recorded(0, len(events)), None, added)
+        return _Done((), None, added)
     await add_to_rollups(connection, counted)
-    as_of = await store.advance_clock(connection, now)
-    return _Done(Recorded(len(counted), len(events) - len(counted)), as_of, added)
+    clock = await store.advance_clock(connection, now)
+    _check_expiry(problems, events, counted, clock.expired_before)
+    problems.refuse_if_any()
+    return _Done(inserted, clock.as_of, added, agents)
 
 
 async def _price(
@@ -131,7 +216,9 @@ async def _price(
             wire_name=model.wire_name,
             at=occurred,
             tokens=TokenCounts(*event.tokens),
-            override=_override_at(overrides.get(model.id, ()), occurred),
+            override=(
+                _override_at(overrides[model.id], occurred) if model.id in overrides else None
+            ),
             billed_nanos=event.cost_nanos,
         )
         rows.append(
@@ -168,6 +255,23 @@ def _check_costs(
                 ("events", str(place), "modelName"),
                 "at its price this event would cost more than ten million dollars: "
                 "check the model's price override, and the tokens",
+            )
+
+
+def _check_expiry(
+    problems: Problems,
+    events: Sequence[NewUsageEvent],
+    rows: Sequence[NewEventRow],
+    expired_before: datetime,
+) -> None:
+    """Note events of a time whose events were deleted: this may be one of them, sent again."""
+    expired = {row.idempotency_key for row in rows if row.occurred_at < expired_before}
+    for place, event in enumerate(events):
+        if event.idempotency_key in expired:
+            problems.invalid(
+                ("events", str(place), "occurredAt"),
+                f"events from before {expired_before:%Y-%m-%d} have been deleted, as "
+                "TRUNKLINE_EVENT_RETENTION_DAYS says, and none is taken from then any more",
             )
 
 

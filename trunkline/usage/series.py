@@ -4,46 +4,23 @@ Money is whole nanodollars. Everything here is a value: equal series are equal, 
 made is never changed, so that any number of subscribers may hold it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, TypeVar
 
-from db.usage_rollups import GroupId
+from db.usage_rollups import Bins, GroupId
 from db.vocabulary import UsageDimension, UsageGranularity, UsageGroupKind, UsageMetric
 from trunkline.errors import BadRequest
+from trunkline.usage.latency import percentiles
+from trunkline.usage.totals import Sums, checked, total, with_percentiles
 from trunkline.usage.windows import MOST_POINTS, Window
+
+T = TypeVar("T")
+Buckets = Mapping[GroupId | None, Mapping[int, T]]
 
 OTHER_KEY = "other"
 NONE_KEY = "none"
-
-_MOST_COUNT = 2**53 - 1
-_MOST_NANOS = 2**63 - 1
-
-
-class Sums(NamedTuple):
-    """What adds up, in the order in which the store gives it."""
-
-    requests: int = 0
-    failures: int = 0
-    input_tokens: int = 0
-    cache_read_tokens: int = 0
-    cache_write_tokens: int = 0
-    output_tokens: int = 0
-    reasoning_tokens: int = 0
-    cost_usd: int = 0
-    unpriced_requests: int = 0
-    estimated_requests: int = 0
-    latency_ms_sum: int = 0
-    latency_count: int = 0
-
-    @property
-    def average_latency_ms(self) -> float | None:
-        """Of the requests whose latency is known; None where there is none."""
-        return self.latency_ms_sum / self.latency_count if self.latency_count else None
-
-
-ZERO = Sums()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +31,14 @@ class Point:
     requests: int = 0
     failures: int = 0
     input_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
     output_tokens: int = 0
+    reasoning_tokens: int = 0
     cost_usd: int = 0
     unpriced_requests: int = 0
+    latency_p50_ms: float | None = None
+    latency_p95_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +65,19 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Usage over a window, in groups; `as_of` is the commit that it shows."""
+    """Usage over a window, in groups; `as_of` is the commit that it shows.
+
+    `previous_totals` are those of the window before, where they were asked for. `stands_until` is
+    when the series changes by the passing of time alone; None: never.
+    """
 
     dimension: UsageDimension
     window: Window
     as_of: datetime
     groups: tuple[Group, ...]
     totals: Sums
+    previous_totals: Sums | None = None
+    stands_until: datetime | None = None
 
     @property
     def granularity(self) -> UsageGranularity:
@@ -151,18 +139,30 @@ def make_series(
     window: Window,
     as_of: datetime,
     ranking: Ranking,
-    points: Mapping[GroupId | None, Mapping[int, Sequence[int]]],
+    points: Buckets[Sequence[int]],
+    latencies: Buckets[Bins] | None = None,
     subjects: Mapping[int, Subject],
+    previous_totals: Sums | None = None,
+    stands_until: datetime | None = None,
 ) -> Series:
     """A series from what the store gives: sums by group (None: the rest) and index of bucket.
 
-    Raises `BadRequest` where a total is more than a client could read exactly.
+    `latencies` are there where percentiles are asked for. Raises `BadRequest` where a total is
+    more than a client could read exactly.
     """
+    latencies = latencies or {}
     groups = [
-        _group(ranking, group, subjects, _points(window, points.get(group, {})))
+        _group(
+            ranking,
+            group,
+            subjects,
+            with_percentiles(ranking.totals[group], latencies.get(group, {}).values()),
+            _points(window, points.get(group, {}), latencies.get(group, {})),
+        )
         for group in ranking.shown
     ]
     if ranking.rest:
+        rest = latencies.get(None, {})
         groups.append(
             Group(
                 key=OTHER_KEY,
@@ -170,33 +170,22 @@ def make_series(
                 label="Other",
                 subject=None,
                 dimension=ranking.dimension,
-                totals=_total(ranking.totals[group] for group in ranking.rest),
-                points=_points(window, points.get(None, {})),
+                totals=with_percentiles(
+                    total(ranking.totals[group] for group in ranking.rest), rest.values()
+                ),
+                points=_points(window, points.get(None, {}), rest),
             )
         )
+    every = (bins for places in latencies.values() for bins in places.values())
     return Series(
         dimension=ranking.dimension,
         window=window,
         as_of=as_of,
         groups=tuple(groups),
-        totals=checked(_total(ranking.totals.values())),
+        totals=with_percentiles(checked(total(ranking.totals.values())), every),
+        previous_totals=previous_totals,
+        stands_until=stands_until,
     )
-
-
-def checked(totals: Sums) -> Sums:
-    """The totals, once they are found to be exact in JSON and in 64 bits. Raises `BadRequest`.
-
-    No part of them is negative, so what they were added from is too.
-    """
-    counts = totals._replace(cost_usd=0, latency_ms_sum=0)
-    if max(counts) > _MOST_COUNT or max(totals) > _MOST_NANOS:
-        raise too_large()
-    return totals
-
-
-def too_large() -> BadRequest:
-    """The refusal of a total that nobody could read exactly."""
-    return BadRequest("a total in this window is too large to be exact: ask for a shorter one")
 
 
 def group_key(dimension: UsageDimension, group: GroupId) -> str:
@@ -226,6 +215,7 @@ def _group(
     ranking: Ranking,
     group: GroupId,
     subjects: Mapping[int, Subject],
+    totals: Sums,
     points: tuple[Point, ...],
 ) -> Group:
     subject = None
@@ -244,17 +234,21 @@ def _group(
         label=label,
         subject=subject,
         dimension=ranking.dimension,
-        totals=ranking.totals[group],
+        totals=totals,
         points=points,
     )
 
 
-def _points(window: Window, buckets: Mapping[int, Sequence[int]]) -> tuple[Point, ...]:
+def _points(
+    window: Window, buckets: Mapping[int, Sequence[int]], latencies: Mapping[int, Bins]
+) -> tuple[Point, ...]:
     return tuple(
-        Point(start, *buckets.get(place, ())) for place, start in enumerate(window.bucket_starts)
+        _point(start, buckets[place], latencies.get(place)) if place in buckets else Point(start)
+        for place, start in enumerate(window.bucket_starts)
     )
 
 
-def _total(parts: Iterable[Sums]) -> Sums:
-    columns = list(zip(*parts, strict=True))
-    return Sums(*map(sum, columns)) if columns else ZERO
+def _point(start: datetime, parts: Sequence[int], bins: Bins | None) -> Point:
+    # As one list: of two, or with keywords beside it, mypy can't tell which field gets what.
+    every: list[Any] = [*parts, *percentiles(bins or {})]
+    return Point(start, *every)

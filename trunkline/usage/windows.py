@@ -26,7 +26,7 @@ EARLIEST = datetime(1980, 1, 1, tzinfo=UTC)
 # A year before the calendar ends, so that the day after a window's last always exists.
 LATEST = datetime(9999, 1, 1, tzinfo=UTC)
 _HOURLY_UP_TO = timedelta(days=2)
-_DAYS = {UsagePeriod.TODAY: 1, UsagePeriod.LAST_7_DAYS: 7, UsagePeriod.LAST_30_DAYS: 30}
+DAYS = {UsagePeriod.TODAY: 1, UsagePeriod.LAST_7_DAYS: 7, UsagePeriod.LAST_30_DAYS: 30}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +135,24 @@ def first_instant(day: date, zone: ZoneInfo) -> datetime:
     return instant
 
 
+def days_before(day: date, count: int, zone: ZoneInfo) -> date:
+    """The local day `count` days before; days that the zone skipped don't count."""
+    for _ in range(count):
+        day -= timedelta(days=1)
+        if first_instant(day, zone) == first_instant(day + timedelta(days=1), zone):
+            day -= timedelta(days=1)
+    return day
+
+
+def today_in(zone: ZoneInfo, now: datetime) -> date:
+    """The local day that has begun: where clocks go back across midnight the calendar shows
+    yesterday again, and it counts to the new day.
+    """
+    today = now.astimezone(zone).date()
+    tomorrow = today + timedelta(days=1)
+    return tomorrow if first_instant(tomorrow, zone) <= now else today
+
+
 def floor_quarter(instant: datetime) -> datetime:
     """The beginning of the quarter hour that holds an instant."""
     return instant - timedelta(
@@ -145,29 +163,17 @@ def floor_quarter(instant: datetime) -> datetime:
 def _period(
     period: UsagePeriod, granularity: UsageGranularity | None, zone: ZoneInfo, now: datetime
 ) -> Span:
-    today = now.astimezone(zone).date()
-    # Where clocks go back across midnight the calendar shows yesterday again; the day has begun.
-    if first_instant(today + timedelta(days=1), zone) <= now:
-        today += timedelta(days=1)
+    today = today_in(zone, now)
     first = (
         today.replace(day=1)
         if period is UsagePeriod.MONTH_TO_DATE
-        else _days_before(today, _DAYS[period] - 1, zone)
+        else days_before(today, DAYS[period] - 1, zone)
     )
     start = first_instant(first, zone)
     if granularity is None:
         hourly = Span(start, _bucket_end(now, UsageGranularity.HOUR, zone, today))
         granularity = _default(hourly, zone)
     return Span(start, _bucket_end(now, granularity, zone, today))
-
-
-def _days_before(day: date, count: int, zone: ZoneInfo) -> date:
-    """The local day `count` days before; days that the zone skipped don't count."""
-    for _ in range(count):
-        day -= timedelta(days=1)
-        if first_instant(day, zone) == first_instant(day + timedelta(days=1), zone):
-            day -= timedelta(days=1)
-    return day
 
 
 def _bucket_end(

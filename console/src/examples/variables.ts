@@ -12,12 +12,14 @@ export interface Known {
   failoverChains: {
     nodes: { id: string; slug: string; version: number; steps: { id: string }[] }[];
   };
+  budgets: { nodes: { id: string }[] };
 }
 
 export const KNOWN_QUERY = `query ObjectsForExamples {
   providers(first: 10) { nodes { id slug name version } }
   models(first: 3, filter: { enabled: true }) { nodes { id wireName provider { slug } } }
   failoverChains(first: 5) { nodes { id slug version steps { id } } }
+  budgets(first: 1) { nodes { id } }
 }`;
 
 /** The variables' text for an operation; with `known` null, without this server's ids. */
@@ -36,6 +38,7 @@ interface Places {
   chain: string;
   chainSlug: string;
   steps: string[];
+  budget: string;
   timezone: string;
 }
 
@@ -53,6 +56,7 @@ function placesIn(known: Known | null): Places {
     chain: chain?.id ?? "<a chain's id>",
     chainSlug: chain?.slug ?? "<a chain's slug>",
     steps: chain?.steps.map((step) => step.id) ?? ["<a step's id>"],
+    budget: known?.budgets.nodes[0]?.id ?? "<a budget's id>",
     timezone: localTimezone(),
   };
 }
@@ -165,6 +169,36 @@ const VARIABLES: Record<string, (places: Places) => string> = {
     json({ input: { id: chain, stepIds: [...steps].reverse() } }),
   DeleteFailoverChain: () => json({ input: { id: "<a chain's id>" } }),
   FailoverChainChanges: () => json({}),
+
+  Budgets: () => json({ first: 100 }),
+  BudgetAlerts: () => json({ first: 50 }),
+  CreateBudget: ({ timezone }) =>
+    `{
+  "input": {
+    "name": "Everything, by month",
+    // Or one of "providerId", "modelId", "failoverChainId" and "agent".
+    "scope": { "all": true },
+    "amountUsd": "250",
+    "period": "CALENDAR_MONTH",
+    "timezone": ${JSON.stringify(timezone)},
+    // "webhookUrl": "https://…",
+    "action": "ALERT",
+    "thresholds": [50, 80, 100],
+    "enabled": true
+  }
+}`,
+  UpdateBudget: ({ budget }) =>
+    `{
+  "input": {
+    "id": ${JSON.stringify(budget)},
+    // "webhookUrl": "https://…",
+    "amountUsd": "300"
+  }
+}`,
+  RotateBudgetWebhookSecret: () => json({ input: { id: "<a budget's id>" } }),
+  DeleteBudget: () => json({ input: { id: "<a budget's id>" } }),
+  BudgetChanges: () => json({}),
+  NewBudgetAlerts: () => json({}),
 
   UsageSummary: ({ timezone }) => json({ dimension: "PROVIDER", timezone }),
   UsageOverTime: ({ timezone }) =>

@@ -18,14 +18,12 @@ from cryptography.x509.oid import NameOID
 
 from db.vocabulary import ProviderKind
 from tests.trunkline.providers.scripted import Everywhere, Scripted, http_answer, scripted_server
-from trunkline.providers.outgoing import (
-    LARGEST_ANSWER,
+from trunkline.providers.outgoing import LARGEST_ANSWER, Answer, Outgoing
+from trunkline.providers.outgoing_errors import (
     AddressRefused,
-    Answer,
     AnswerTooLarge,
     BrokenAnswer,
     HeaderRefused,
-    Outgoing,
     OutgoingError,
     TimedOut,
     TlsFailed,

@@ -18,6 +18,7 @@ def merge(held: Series | None, update: Update) -> Series:
         held,
         as_of=update.as_of,
         totals=update.totals,
+        previous_totals=update.previous_totals,
         groups=tuple(groups[key] for key in update.order),
     )
 

@@ -10,7 +10,8 @@ from db.usage_rollups import GroupId
 from db.vocabulary import UsageDimension, UsageGranularity, UsageMetric
 from tests.trunkline.usage.merging import merge
 from trunkline.usage.delta import Delta, Snapshot, update_between
-from trunkline.usage.series import Series, Subject, Sums, make_series, rank_groups
+from trunkline.usage.series import Series, Subject, make_series, rank_groups
+from trunkline.usage.totals import Sums
 from trunkline.usage.windows import WindowRequest, window_of
 
 START = datetime(2026, 11, 23, tzinfo=UTC)
@@ -38,8 +39,8 @@ def state(
     for group, hours in usage.items():
         held = points.setdefault(group if group in ranking.shown else None, {})
         for hour, count in hours.items():
-            before = held.get(hour, [0] * 6)
-            held[hour] = [before[0] + count, 0, 0, 0, before[4] + count, 0]
+            before = held.get(hour, [0] * 9)
+            held[hour] = [before[0] + count, 0, 0, 0, 0, 0, 0, before[7] + count, 0]
     subjects = {
         group: Subject(group, f"Provider {group} ({renamed})", living=group != renamed)
         for group in usage

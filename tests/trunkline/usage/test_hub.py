@@ -1,17 +1,25 @@
 """The live hub: what goes out when, by a clock that is set, on both databases."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import gc
 from dataclasses import replace
-from datetime import timedelta
-from typing import Any
 
 import pytest
 
 from db.usage import UsageCondition
 from db.vocabulary import ProviderKind, UsageDimension, UsageGranularity, UsagePeriod
 from tests.conftest import SetClock
+from tests.trunkline.usage.live import (
+    TODAY,
+    Counted,
+    arrives,
+    eventually,
+    nothing_arrives,
+    quiet,
+    record,
+    watching,
+    with_hub,
+)
 from tests.trunkline.usage.merging import merge
 from tests.trunkline.usage.timing import Time
 from trunkline.errors import BadRequest
@@ -23,39 +31,18 @@ from trunkline.providers.changes import (
     update_provider,
 )
 from trunkline.services import Services
-from trunkline.usage import hub as hub_module
-from trunkline.usage.delta import Delta, Snapshot, Update
-from trunkline.usage.hub import TICK_SECONDS, UsageHub
-from trunkline.usage.intake import NewUsageEvent
-from trunkline.usage.reading import SeriesRequest, read_series
-from trunkline.usage.recording import record_usage
+from trunkline.usage.delta import Delta, Snapshot
+from trunkline.usage.feed import LONGEST_RETRY_SECONDS, REST, TICK_SECONDS
+from trunkline.usage.reading import read_series
+from trunkline.usage.series import Point
 from trunkline.usage.windows import WindowRequest
 
-TODAY = SeriesRequest(UsageDimension.AGENT, WindowRequest("UTC", UsagePeriod.TODAY))
 PROVIDERS = replace(TODAY, dimension=UsageDimension.PROVIDER)
-Updates = AsyncGenerator[Update]
-
-
-class Counted:
-    """How often a series was computed."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.failure: Exception | None = None
 
 
 @pytest.fixture
-def computed(monkeypatch: pytest.MonkeyPatch) -> Counted:
-    counted = Counted()
-
-    async def counting(*arguments: Any) -> Any:
-        counted.count += 1
-        if counted.failure is not None:
-            raise counted.failure
-        return await read_series(*arguments)
-
-    monkeypatch.setattr(hub_module, "read_series", counting)
-    return counted
+def computed() -> Counted:
+    return Counted()
 
 
 @pytest.fixture
@@ -64,57 +51,12 @@ def time(clock: SetClock) -> Time:
 
 
 @pytest.fixture
-async def services(services: Services, time: Time) -> Services:
+async def services(services: Services, time: Time, computed: Counted) -> Services:
     await create_provider(
         services, NewProvider(slug="local", name="Local", kind=ProviderKind.OLLAMA)
     )
-    hub = UsageHub(services.database, services.events, services.clock, sleep=time.sleep)
-    return replace(services, hub=hub)
 
-
-async def record(services: Services, key: str, **fields: Any) -> None:
-    event = NewUsageEvent(
-        idempotency_key=key, provider_slug="local", model_name="llama", input_tokens=5
-    )
-    await record_usage(services, [replace(event, **fields)])
-
-
-@asynccontextmanager
-async def watching(services: Services, request: SeriesRequest = TODAY) -> AsyncIterator[Updates]:
-    updates = services.hub.watch(request)
-    try:
-        yield updates
-    finally:
-        await updates.aclose()
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    """Let the tasks run, and the database's threads, until something is so."""
-    for _ in range(2_000):
-        if condition():
-            return
-        await asyncio.sleep(0.001)
-    raise AssertionError("it never came to be")
-
-
-async def arrives(updates: Updates) -> Update:
-    return await asyncio.wait_for(anext(updates), 10)
-
-
-async def quiet(time: Time, computed: Counted) -> None:
-    """Wait until the feed has done what there was to do, and its tick is over."""
-    await eventually(lambda: bool(time.sleepers))
-    time.advance(seconds=TICK_SECONDS)
-    await asyncio.sleep(0.02)
-
-
-async def nothing_arrives(updates: Updates) -> None:
-    waiting: Awaitable[Update] = anext(updates)
-    task = asyncio.ensure_future(waiting)
-    await asyncio.sleep(0.03)
-    assert not task.done()
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    return with_hub(services, time, computed)
 
 
 async def test_a_snapshot_comes_first_then_a_delta_at_once(
@@ -125,7 +67,7 @@ async def test_a_snapshot_comes_first_then_a_delta_at_once(
         first = await arrives(updates)
         assert isinstance(first, Snapshot)
         assert first.series.totals.requests == 1
-        await quiet(time, computed)
+        await quiet(time)
         await record(services, "after")
         # The clock stands still: the first change after a quiet time waits for nothing.
         delta = await arrives(updates)
@@ -174,7 +116,7 @@ async def test_a_thousand_watchers_cost_one_computation(
     watchers = [services.hub.watch(TODAY) for _ in range(1_000)]
     firsts = await asyncio.gather(*(arrives(updates) for updates in watchers))
     assert (computed.count, services.hub.feed_count) == (1, 1)
-    await quiet(time, computed)
+    await quiet(time)
     await record(services, "a")
     deltas = await asyncio.gather(*(arrives(updates) for updates in watchers))
     assert computed.count == 2
@@ -220,54 +162,13 @@ async def test_a_slow_reader_gets_the_newest_state_and_holds_up_nobody(
         quick_held = merge(None, await arrives(quick))
         slow_held = merge(None, await arrives(slow))
         for number in range(6):
-            await quiet(time, computed)
+            await quiet(time)
             await record(services, f"{number}", agent=f"agent-{number}")
             quick_held = merge(quick_held, await arrives(quick))
         slow_held = merge(slow_held, await arrives(slow))
         assert slow_held == quick_held
         assert slow_held.totals.requests == 6
         await nothing_arrives(slow)
-
-
-async def test_a_snapshot_comes_when_a_bucket_begins(
-    services: Services, time: Time, computed: Counted
-) -> None:
-    async with watching(services) as updates:
-        first = await arrives(updates)
-        assert isinstance(first, Snapshot)
-        await quiet(time, computed)
-        await eventually(lambda: bool(time.sleepers))
-        # Sleeps are short, so that a clock that is set meanwhile is noticed.
-        time.advance(minutes=60)
-        moved = await arrives(updates)
-        assert isinstance(moved, Snapshot)
-        assert len(moved.series.window.bucket_starts) == 17
-        assert moved.series.to == first.series.to + timedelta(hours=1)
-
-
-async def test_a_snapshot_comes_at_local_midnight(
-    services: Services, time: Time, computed: Counted
-) -> None:
-    request = replace(
-        TODAY, window=WindowRequest("Asia/Kolkata", UsagePeriod.TODAY,
-                                    granularity=UsageGranularity.DAY)
-    )  # fmt: skip
-    await record(services, "a")
-    async with watching(services, request) as updates:
-        first = await arrives(updates)
-        assert isinstance(first, Snapshot)
-        assert first.series.totals.requests == 1
-        await quiet(time, computed)
-        await eventually(lambda: bool(time.sleepers))
-        time.advance(hours=3.5)  # 18:30 in UTC
-        moved = await arrives(updates)
-        assert isinstance(moved, Snapshot)
-        assert (
-            moved.series.from_
-            == first.series.to
-            == services.clock() - timedelta(seconds=TICK_SECONDS)
-        )
-        assert moved.series.totals.requests == 0
 
 
 async def test_names_and_deletions_are_changes(
@@ -278,32 +179,71 @@ async def test_names_and_deletions_are_changes(
         held = merge(None, await arrives(updates))
         subject = held.groups[0].subject
         assert subject is not None
-        await quiet(time, computed)
+        await quiet(time)
         await update_provider(services, ProviderUpdate(id=subject.id, name="Renamed"))
         delta = await arrives(updates)
         assert isinstance(delta, Delta)
         assert [(one.label, one.points) for one in delta.changes] == [("Renamed", ())]
-        await quiet(time, computed)
+        await quiet(time)
         await delete_provider(services, subject.id, None)
         held = merge(merge(held, delta), await arrives(updates))
         assert held.groups[0].subject == replace(subject, label="Renamed", living=False)
         assert held == await read_series(services.database, PROVIDERS, services.clock)
 
 
-async def test_a_store_that_fails_is_tried_again_next_tick(
+async def test_a_store_that_fails_is_tried_again_next_tick_then_less_often(
     services: Services, time: Time, computed: Counted
 ) -> None:
     async with watching(services) as updates:
         held = merge(None, await arrives(updates))
-        await quiet(time, computed)
+        await quiet(time)
         computed.failure = OSError("the disk is away")
         await record(services, "a")
-        await eventually(lambda: computed.count == 2)
+        # No further change, only time that passes.
+        waited = 0.0
+        for tries in range(2, 12):
+            await eventually(lambda tries=tries: computed.count == tries)  # type: ignore[misc]  # bound now
+            await eventually(lambda: bool(time.sleepers))
+            began = time.passed
+            while time.sleepers:
+                time.advance(seconds=TICK_SECONDS)
+            waited = time.passed - began
+            assert tries > 2 or waited == TICK_SECONDS
+        assert waited == LONGEST_RETRY_SECONDS
         computed.failure = None
-        # No further change, only the tick.
         await eventually(lambda: bool(time.sleepers))
-        time.advance(seconds=TICK_SECONDS)
+        time.advance(seconds=LONGEST_RETRY_SECONDS)
         assert merge(held, await arrives(updates)).totals.requests == 1
+
+
+async def test_a_series_that_takes_long_is_read_a_fifth_of_the_time_at_most(
+    services: Services, time: Time, computed: Counted
+) -> None:
+    async with watching(services) as updates:
+        held = merge(None, await arrives(updates))
+        await quiet(time)
+        computed.meanwhile = lambda: time.advance(seconds=2)
+        await record(services, "first")
+        # After a quiet time it waits for nothing, however long it takes.
+        held = merge(held, await arrives(updates))
+        assert (held.totals.requests, computed.count) == (1, 2)
+        await eventually(lambda: bool(time.sleepers))
+        await record(services, "second")
+        time.advance(seconds=2 * REST - TICK_SECONDS)
+        await nothing_arrives(updates)
+        assert computed.count == 2, "it rests"
+    async with watching(services) as updates:
+        # A new feed; the rest ends when it is over.
+        computed.meanwhile = lambda: None
+        held = merge(None, await arrives(updates))
+        computed.meanwhile = lambda: time.advance(seconds=2)
+        await quiet(time)
+        await record(services, "third")
+        held = merge(held, await arrives(updates))
+        await eventually(lambda: bool(time.sleepers))
+        await record(services, "fourth")
+        time.advance(seconds=2 * REST)
+        assert merge(held, await arrives(updates)).totals.requests == 4
 
 
 async def test_a_series_that_cannot_be_is_refused_to_everybody(services: Services) -> None:
@@ -321,9 +261,85 @@ async def test_usage_that_the_filter_leaves_out_moves_only_the_state(
     request = replace(TODAY, condition=UsageCondition(agents=("mine",)))
     async with watching(services, request) as updates:
         held = merge(None, await arrives(updates))
-        await quiet(time, computed)
+        await quiet(time)
         await record(services, "a", agent="theirs")
         delta = await arrives(updates)
         assert isinstance(delta, Delta)
         assert (delta.changes, delta.order) == ((), ())
         assert merge(held, delta) == await read_series(services.database, request, services.clock)
+
+
+async def test_a_refused_series_is_tried_again_though_a_slow_subscriber_has_not_heard(
+    services: Services, time: Time, computed: Counted
+) -> None:
+    async with watching(services) as slow:
+        await arrives(slow)
+        await quiet(time)
+        computed.failure = BadRequest("too many points")
+        await record(services, "a")
+        await eventually(lambda: computed.count == 2)
+        computed.failure = None
+        async with watching(services) as updates:
+            assert merge(None, await arrives(updates)).totals.requests == 1
+            with pytest.raises(BadRequest, match="too many points"):
+                await arrives(slow)
+            assert services.hub.feed_count == 1
+            await quiet(time)
+            await record(services, "b")
+            assert isinstance(await arrives(updates), Delta)
+    assert services.hub.feed_count == 0
+
+
+async def test_whoever_leaves_at_once_leaves_no_task(services: Services, time: Time) -> None:
+    """Whether nothing had begun, the series was being read, or was there."""
+    before = asyncio.all_tasks()
+    await services.hub.watch(TODAY).aclose()
+    for turns in range(0, 60, 3):
+        updates = services.hub.watch(TODAY)
+        first = asyncio.ensure_future(anext(updates))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        await updates.aclose()
+        assert asyncio.all_tasks() == before
+        assert services.hub.feed_count == 0
+    async with watching(services) as updates:
+        await arrives(updates)
+    assert asyncio.all_tasks() == before
+    assert not services.events._subscriptions
+
+
+async def test_subscribers_that_stopped_reading_hold_nearly_nothing_of_their_own(
+    services: Services, time: Time, computed: Counted
+) -> None:
+    """Each stands at another state of a large series; what didn't change is there once."""
+    month = replace(
+        TODAY,
+        window=WindowRequest(
+            "UTC", UsagePeriod.LAST_30_DAYS, granularity=UsageGranularity.QUARTER_HOUR
+        ),
+    )
+    for number in range(10):
+        await record(services, f"{number}", agent=f"agent-{number}")
+    points = 10 * (29 * 96 + 15 * 4 + 1)
+    stopped = [services.hub.watch(month) for _ in range(20)]
+    before = _points_alive()
+    for place, updates in enumerate(stopped):
+        await arrives(updates)
+        await quiet(time)
+        await record(services, f"change-{place}", agent=f"agent-{place % 10}")
+        await eventually(lambda reads=2 + place: computed.count == reads)  # type: ignore[misc]  # bound now
+    await eventually(lambda: bool(time.sleepers))
+    assert points <= _points_alive() - before <= points + 100
+    expected = await read_series(services.database, month, services.clock)
+    for updates in stopped:
+        update = await arrives(updates)
+        assert isinstance(update, Delta)
+        assert (update.as_of, update.totals) == (expected.as_of, expected.totals)
+        await updates.aclose()
+
+
+def _points_alive() -> int:
+    gc.collect()
+    return sum(type(one) is Point for one in gc.get_objects())

@@ -1,6 +1,8 @@
 """Recording usage on both databases: checked, priced, counted once, told after the commit."""
 
 import asyncio
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from db.columns import to_microseconds
 from db.models import load_models_by_name
 from db.paging import PageRequest
 from db.providers import find_provider_by_slug
@@ -24,8 +27,9 @@ from trunkline.failover.chains import NewChain, create_chain
 from trunkline.failover.steps import StepInput
 from trunkline.providers.changes import NewProvider, create_provider, delete_provider
 from trunkline.services import Services
+from trunkline.usage.group_commit import Recorded
 from trunkline.usage.intake import NewUsageEvent, fingerprint
-from trunkline.usage.recording import Recorded, record_usage
+from trunkline.usage.recording import record_usage
 
 KNOWN = "claude-sonnet-4-5"
 
@@ -317,6 +321,27 @@ async def test_a_rollup_that_would_overflow_refuses_the_batch(
     assert await refusal(services, event("b", cost_nanos=1)) == {("INVALID", "events")}
 
 
-@given(st.text(st.characters()))
-def test_a_fingerprint_is_of_any_text_that_is_taken(agent: str) -> None:
-    assert len(fingerprint(event("a", agent=agent))) == 16
+@given(
+    st.text(st.characters()),
+    st.none() | st.text(st.characters()),
+    st.none() | st.datetimes(timezones=st.just(UTC)),
+    st.booleans(),
+    st.none() | st.integers(),
+)
+def test_a_fingerprint_is_of_any_text_that_is_taken_and_stays_what_was_stored(
+    agent: str, chain: str | None, occurred: datetime | None, succeeded: bool, cost: int | None
+) -> None:
+    made = event(
+        "a",
+        agent=agent,
+        failover_chain_slug=chain,
+        occurred_at=occurred,
+        succeeded=succeeded,
+        cost_nanos=cost,
+    )
+    moment = None if occurred is None else to_microseconds(occurred)
+    contents = [
+        "anthropic", KNOWN, agent, chain, moment, succeeded, 1_000, 0, 0, 0, 0, False, None, cost
+    ]  # fmt: skip
+    stored = hashlib.sha256(json.dumps(contents).encode()).digest()[:16]
+    assert fingerprint(made) == stored

@@ -7,18 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db.usage_rollups import GroupId
+from db.usage_rollups import POINTED, GroupId
 from db.vocabulary import UsageDimension, UsageGranularity, UsageGroupKind, UsageMetric
 from trunkline.errors import BadRequest
-from trunkline.usage.series import (
-    Series,
-    Subject,
-    Sums,
-    check_size,
-    keys_of,
-    make_series,
-    rank_groups,
-)
+from trunkline.usage.series import Series, Subject, check_size, keys_of, make_series, rank_groups
+from trunkline.usage.totals import Sums
 from trunkline.usage.windows import Window, WindowRequest, window_of
 
 NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
@@ -43,10 +36,9 @@ def series(
     ranking = rank_groups(dimension, totals, top_groups=top_groups, rank_by=rank_by)
     points: dict[GroupId | None, dict[int, list[int]]] = {}
     for group, sums in totals.items():
-        parts = [sums.requests, sums.failures, sums.input_tokens, sums.output_tokens,
-                 sums.cost_usd, sums.unpriced_requests]  # fmt: skip
+        parts = sums.added[: len(POINTED)]
         shown = group if group in ranking.shown else None
-        held = points.setdefault(shown, {0: [0] * 6})[0]
+        held = points.setdefault(shown, {0: [0] * len(POINTED)})[0]
         points[shown][0] = [one + two for one, two in zip(held, parts, strict=True)]
     return make_series(
         window=window or hours(3),
@@ -149,8 +141,9 @@ def test_totals_are_the_sum_of_groups_and_of_points(
     made = series(totals, top_groups=top_groups, rank_by=rank_by)
     assert len(made.groups) == min(top_groups, len(totals)) + (len(totals) > top_groups)
     for place in range(12):
-        assert sum(group.totals[place] for group in made.groups) == made.totals[place]
-    for name in ("requests", "failures", "input_tokens", "cost_usd", "unpriced_requests"):
+        summed = sum(group.totals.added[place] for group in made.groups)
+        assert summed == made.totals.added[place]
+    for name in Sums._fields[: len(POINTED)]:
         for group in made.groups:
             summed = sum(getattr(point, name) for point in group.points)
             assert summed == getattr(group.totals, name)

@@ -1,0 +1,1 @@
+"""Budgets: what may be spent in a period, who is told, and what is blocked."""

@@ -1,0 +1,279 @@
+"""The use cases that change a budget: create, update, rotate its webhook's secret, delete.
+
+A secret is shown once, by the change that made it. A budget's scope never changes: its alerts and
+its history are of that scope.
+"""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from db import budget_webhooks as deliveries
+from db import budgets as store
+from db import chains as stored_chains
+from db import models as stored_models
+from db import usage as stored_usage
+from db.budgets import BudgetRow, BudgetWebhookRow
+from db.engine import Connection
+from db.vocabulary import BudgetScopeKind, ChangeKind
+from trunkline.budgets.inputs import (
+    MOST_BUDGETS,
+    BudgetUpdate,
+    NewBudget,
+    check_amount,
+    check_timezone,
+    checked_name,
+    checked_scope,
+    checked_thresholds,
+    checked_webhook_url,
+)
+from trunkline.budgets.secrets import seal_secret
+from trunkline.budgets.webhooks import generate_secret
+from trunkline.changes import UNSET, Problems, not_found, version_conflict
+from trunkline.errors import Problem, ProblemCode, Refused
+from trunkline.events import BudgetChanged
+from trunkline.services import Services
+
+SECRETS_OVERLAP = timedelta(days=1)
+"""How long the former secret signs too, after a rotation."""
+REMOVED = "the webhook was removed before this was delivered"
+_FIELDS = {
+    BudgetScopeKind.PROVIDER: ("providerId", "provider"),
+    BudgetScopeKind.MODEL: ("modelId", "model"),
+    BudgetScopeKind.FAILOVER_CHAIN: ("failoverChainId", "failover chain"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetSaved:
+    """The budget as it stands, and the secret of its webhook where this change made one."""
+
+    budget: BudgetRow
+    webhook_secret: str | None = field(default=None, repr=False)
+
+
+_Changed = tuple[BudgetSaved, list[BudgetChanged]]
+
+
+async def create_budget(services: Services, new: NewBudget) -> BudgetSaved:
+    """Create a budget. Raises `Refused` with every problem: INVALID, NOT_FOUND, TOO_MANY."""
+    problems = Problems()
+    name = checked_name(problems, new.name)
+    kind, scope_id, agent = checked_scope(problems, new.scope)
+    check_amount(problems, new.amount_nanos)
+    check_timezone(problems, new.timezone)
+    thresholds = checked_thresholds(problems, new.thresholds)
+    url = None
+    if new.webhook_url is not None:
+        url = checked_webhook_url(problems, new.webhook_url, services.outgoing)
+    noted = problems.found
+
+    async def create(connection: Connection) -> _Changed:
+        found = Problems()
+        if not await _exists(connection, kind, scope_id):
+            field_name, what = _FIELDS[kind]
+            found.add(ProblemCode.NOT_FOUND, ("scope", field_name), f"there is no such {what}")
+        if await store.count_budgets(connection) >= MOST_BUDGETS:
+            found.add(
+                ProblemCode.TOO_MANY, None, f"there are {MOST_BUDGETS} budgets already: delete some"
+            )
+        if noted or found.found:
+            raise Refused([*noted, *found.found])
+        now = services.clock()
+        budget_id = await store.insert_budget(
+            connection,
+            name=name,
+            scope_kind=kind,
+            scope_id=scope_id,
+            scope_agent=agent,
+            amount_nanos=new.amount_nanos,
+            period=new.period,
+            timezone=new.timezone,
+            action=new.action,
+            thresholds=thresholds,
+            enabled=new.enabled,
+            now=now,
+        )
+        secret = None
+        if url is not None:
+            secret = await _store_new_webhook(services, connection, budget_id, url)
+        budget = await _present(connection, budget_id)
+        return BudgetSaved(budget, secret), [_changed(ChangeKind.CREATED, budget)]
+
+    return await services.commit(create)
+
+
+async def update_budget(services: Services, change: BudgetUpdate) -> BudgetSaved:
+    """Change what is given. An update that changes nothing leaves the version as it is.
+
+    A webhook that was disabled works again once its URL is given, also where it is the same.
+    Raises `Refused`: NOT_FOUND, VERSION_CONFLICT, and every problem of the input.
+    """
+
+    async def update(connection: Connection) -> _Changed:
+        current = await _held(connection, change.id, change.expected_version)
+        problems = Problems()
+        columns = _columns(problems, change, current)
+        url = change.webhook_url
+        if isinstance(url, str):
+            url = checked_webhook_url(problems, url, services.outgoing)
+        problems.refuse_if_any(current)
+        moves = url is not UNSET and _moves(current.webhook, url)
+        if not columns and not moves:
+            return BudgetSaved(current), []
+        secret = None
+        if moves and url is not UNSET:
+            secret = await _move_webhook(services, connection, current, url)
+        await store.update_budget(connection, current.id, columns, now=services.clock())
+        budget = await _present(connection, current.id)
+        return BudgetSaved(budget, secret), [_changed(ChangeKind.UPDATED, budget)]
+
+    return await services.commit(update)
+
+
+async def rotate_webhook_secret(
+    services: Services, budget_id: int, expected_version: int | None
+) -> BudgetSaved:
+    """Give the webhook a new secret; the former signs beside it for `SECRETS_OVERLAP`.
+
+    Raises `Refused`: NOT_FOUND, VERSION_CONFLICT, INVALID where there is no webhook.
+    """
+
+    async def rotate(connection: Connection) -> _Changed:
+        current = await _held(connection, budget_id, expected_version)
+        webhook = current.webhook
+        if webhook is None:
+            problem = Problem(
+                ProblemCode.INVALID,
+                ("id",),
+                "this budget has no webhook: give it one by updateBudget",
+            )
+            raise Refused([problem], current=current)
+        now = services.clock()
+        secret = generate_secret()
+        await store.store_webhook(
+            connection,
+            current.id,
+            url=webhook.url,
+            secret=seal_secret(services.secrets, secret, budget_id=current.id),
+            previous=webhook.secret_encrypted,
+            previous_until=now + SECRETS_OVERLAP,
+            disabled_at=webhook.disabled_at,
+        )
+        await store.update_budget(connection, current.id, {}, now=now)
+        budget = await _present(connection, current.id)
+        return BudgetSaved(budget, secret), [_changed(ChangeKind.UPDATED, budget)]
+
+    return await services.commit(rotate)
+
+
+async def delete_budget(services: Services, budget_id: int, expected_version: int | None) -> None:
+    """Delete a budget; the alerts that it gave stay. Raises `Refused`: NOT_FOUND, VERSION_CONFLICT.
+
+    What its webhook still had to get is given up.
+    """
+
+    async def remove(connection: Connection) -> tuple[None, list[BudgetChanged]]:
+        current = await _held(connection, budget_id, expected_version)
+        await store.delete_budget(connection, budget_id, now=services.clock())
+        await deliveries.fail_pending(connection, budget_id, error=REMOVED)
+        return None, [_changed(ChangeKind.DELETED, current)]
+
+    await services.commit(remove)
+
+
+async def _exists(connection: Connection, kind: BudgetScopeKind, scope_id: int) -> bool:
+    """Whether the scope's object lives; then nobody deletes it until the transaction ends."""
+    match kind:
+        case BudgetScopeKind.PROVIDER:
+            return scope_id in await stored_usage.hold_providers(connection, [scope_id])
+        case BudgetScopeKind.MODEL:
+            return scope_id in await stored_models.load_models(
+                connection, [scope_id], for_share=True
+            )
+        case BudgetScopeKind.FAILOVER_CHAIN:
+            return await stored_chains.lock_chain(connection, scope_id) is not None
+        case BudgetScopeKind.ALL | BudgetScopeKind.AGENT:
+            return True
+
+
+def _columns(problems: Problems, change: BudgetUpdate, current: BudgetRow) -> dict[str, Any]:
+    """What the update sets to another value, by attribute of the row."""
+    columns: dict[str, Any] = {}
+    name = problems.value(change.name, "name")
+    if name is not None:
+        columns["name"] = checked_name(problems, name)
+    amount = problems.value(change.amount_nanos, "amountUsd")
+    if amount is not None:
+        check_amount(problems, amount)
+        columns["amount_usd"] = amount
+    timezone = problems.value(change.timezone, "timezone")
+    if timezone is not None:
+        check_timezone(problems, timezone)
+        columns["timezone"] = timezone
+    thresholds = problems.value(change.thresholds, "thresholds")
+    if thresholds is not None:
+        columns["thresholds"] = checked_thresholds(problems, thresholds)
+    columns["period"] = problems.value(change.period, "period")
+    columns["action"] = problems.value(change.action, "action")
+    columns["enabled"] = problems.value(change.enabled, "enabled")
+    return {
+        name: value
+        for name, value in columns.items()
+        if value is not None and value != getattr(current, name)
+    }
+
+
+def _moves(present: BudgetWebhookRow | None, url: str | None) -> bool:
+    """Whether giving this URL changes anything: the same one enables a disabled webhook."""
+    if present is None:
+        return url is not None
+    return url != present.url or present.disabled_at is not None
+
+
+async def _move_webhook(
+    services: Services, connection: Connection, budget: BudgetRow, url: str | None
+) -> str | None:
+    """Send what comes to this URL, with the secret that stands; or a new one, which is returned."""
+    present = budget.webhook
+    if url is None:
+        await store.store_webhook(connection, budget.id, url=None, secret=None)
+        await deliveries.fail_pending(connection, budget.id, error=REMOVED)
+        return None
+    if present is None:
+        return await _store_new_webhook(services, connection, budget.id, url)
+    await store.store_webhook(
+        connection,
+        budget.id,
+        url=url,
+        secret=present.secret_encrypted,
+        previous=present.previous_secret_encrypted,
+        previous_until=present.previous_secret_until,
+    )
+    return None
+
+
+async def _store_new_webhook(
+    services: Services, connection: Connection, budget_id: int, url: str
+) -> str:
+    secret = generate_secret()
+    sealed = seal_secret(services.secrets, secret, budget_id=budget_id)
+    await store.store_webhook(connection, budget_id, url=url, secret=sealed)
+    return secret
+
+
+async def _held(connection: Connection, budget_id: int, expected_version: int | None) -> BudgetRow:
+    current = (await store.lock_budgets(connection, [budget_id])).get(budget_id)
+    if current is None:
+        raise not_found(("id",), "budget")
+    if expected_version is not None and expected_version != current.version:
+        raise version_conflict(current, current.version)
+    return current
+
+
+async def _present(connection: Connection, budget_id: int) -> BudgetRow:
+    return (await store.load_budgets(connection, [budget_id]))[budget_id]
+
+
+def _changed(kind: ChangeKind, budget: BudgetRow) -> BudgetChanged:
+    return BudgetChanged(kind=kind, id=budget.id)

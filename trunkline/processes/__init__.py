@@ -1,0 +1,1 @@
+"""Several processes on one database: how each hears of what the others changed."""
