@@ -166,3 +166,36 @@ class WebhookDeliveryStatus(StrEnum):
     PENDING = "PENDING"
     DELIVERED = "DELIVERED"
     FAILED = "FAILED"
+
+
+class Delivery(StrEnum):
+    """When a caller gets what an attempt gives."""
+
+    STREAMED = "STREAMED"
+    """As it comes."""
+    ASSURED = "ASSURED"
+    """When it is whole."""
+
+
+class GatewayEndpoint(StrEnum):
+    """Where a request to the gateway came in."""
+
+    CHAT_COMPLETIONS = "CHAT_COMPLETIONS"
+    MESSAGES = "MESSAGES"
+    EMBEDDINGS = "EMBEDDINGS"
+    RUN_FAILOVER_CHAIN = "RUN_FAILOVER_CHAIN"
+
+
+class GatewayOutcome(StrEnum):
+    """How a request to the gateway ended."""
+
+    ANSWERED = "ANSWERED"
+    """With a whole answer."""
+    REFUSED = "REFUSED"
+    """A provider, or a budget, refused the request for what it is."""
+    FAILED = "FAILED"
+    """No step answered."""
+    CUT = "CUT"
+    """The answer broke off when the caller had a part of it."""
+    CANCELLED = "CANCELLED"
+    """The caller left."""

@@ -20,6 +20,7 @@ from trunkline.catalog.known import KnownCatalog
 from trunkline.catalog.seeding import refresh_catalog
 from trunkline.clock import Clock, system_clock
 from trunkline.events import EventBus
+from trunkline.gateway.state import GatewayState
 from trunkline.processes.announcing import COMMAND_LINE, Announcer
 from trunkline.processes.bus import Bus, NoBus
 from trunkline.processes.following import following
@@ -156,6 +157,7 @@ async def services_on(
             started_at=clock(),
             agents=KnownAgents(most_agents),
             announcer=Announcer(clock, writer=writer, bus=bus),
+            gateway=GatewayState.new(events),
         )
         yield services
         await services.recording.drain()

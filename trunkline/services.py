@@ -10,6 +10,7 @@ from trunkline.budgets.blocking import BlockedScopes
 from trunkline.catalog.known import KnownCatalog
 from trunkline.clock import Clock
 from trunkline.events import Event, EventBus
+from trunkline.gateway.state import GatewayState
 from trunkline.processes.announcing import Announcer
 from trunkline.processes.messages import Count
 from trunkline.providers.outgoing import Outgoing
@@ -37,6 +38,7 @@ class Services:
     started_at: datetime
     agents: KnownAgents
     announcer: Announcer
+    gateway: GatewayState
     recording: GroupCommit = field(default_factory=GroupCommit)
     blocked: BlockedScopes = field(default_factory=BlockedScopes)
 

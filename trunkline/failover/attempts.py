@@ -16,15 +16,6 @@ from trunkline.failover.classes import AttemptFailure, FailureClass
 T = TypeVar("T")
 
 
-class Delivery(StrEnum):
-    """When a caller gets what an attempt gives."""
-
-    STREAMED = "STREAMED"
-    """As it comes."""
-    ASSURED = "ASSURED"
-    """When it is whole."""
-
-
 class Skipped(StrEnum):
     """Why a step was not tried."""
 
@@ -34,6 +25,10 @@ class Skipped(StrEnum):
     """Its circuit is open."""
     TOO_SMALL = "TOO_SMALL"
     """Its context window is no larger than one that the prompt didn't fit."""
+    UNSUPPORTED = "UNSUPPORTED"
+    """The model, or its provider's protocol, can't do what is asked for."""
+    OVER_BUDGET = "OVER_BUDGET"
+    """A budget of its provider or model is used up, and blocks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

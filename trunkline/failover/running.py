@@ -13,12 +13,12 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final, Generic, Literal, TypeAlias, TypeVar
 
+from db.vocabulary import Delivery
 from trunkline.clock import Clock, system_clock
 from trunkline.failover.attempts import (
     Attempt,
     AttemptFailed,
     AttemptRecord,
-    Delivery,
     Piece,
     ResolvedStep,
     Skipped,

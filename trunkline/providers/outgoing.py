@@ -101,6 +101,28 @@ class Outgoing:
             on_sent=on_sent,
         )
 
+    async def post(
+        self,
+        kind: ProviderKind,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes,
+        timeout_seconds: float,
+        on_sent: Callable[[], None] | None = None,
+    ) -> Answer:
+        """POST bytes for a provider of this kind and read the answer whole, as `request` does."""
+        _check_headers(headers)
+        return await self._send(
+            self._sessions[self._may_be_private(kind)],
+            "POST",
+            url,
+            headers=headers,
+            data=body,
+            timeout_seconds=timeout_seconds,
+            on_sent=on_sent,
+        )
+
     @asynccontextmanager
     async def stream(
         self,

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from db.vocabulary import Delivery
 from tests.trunkline.failover.simulated_time import SimulatedTime
 from trunkline.failover import held
-from trunkline.failover.attempts import AttemptFailed, Delivery, Piece, ResolvedStep, Skipped
+from trunkline.failover.attempts import AttemptFailed, Piece, ResolvedStep, Skipped
 from trunkline.failover.breakers import Breakers, CircuitOf
 from trunkline.failover.circuits import CircuitState
 from trunkline.failover.classes import AttemptFailure, FailureClass
