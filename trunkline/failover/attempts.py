@@ -4,7 +4,7 @@ The port knows protocols and connections; nothing else here does. `T` is what it
 caller: a chunk of a stream, or a whole answer.
 """
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -84,8 +84,15 @@ class AttemptFailed(TrunklineError):
         self.failure = failure
 
 
-Attempt = Callable[[ResolvedStep, float], AsyncGenerator[Piece[T]]]
-"""Tries a step, for at most so many seconds. Closed early, it lets go of its connection at once.
+class StepUnsupported(TrunklineError):
+    """Raised by the port, before anything is sent: the step can't do what is asked for."""
 
-It raises `AttemptFailed`, and ends when the answer is whole.
+
+Attempt = Callable[[ResolvedStep, float], AsyncGenerator[Piece[T]]]
+"""Tries a step with a stream, for at most so many seconds. Closed early, it lets go of its
+connection at once.
+
+It raises `AttemptFailed` or `StepUnsupported`, and ends when the answer is whole.
 """
+Ask = Callable[[ResolvedStep, float], Awaitable[T]]
+"""Tries a step whose answer comes as one, with the same errors. Cancelled, it lets go at once."""

@@ -6,7 +6,7 @@ from typing import Self
 
 from trunkline.events import CircuitChanged, EventBus
 from trunkline.failover.breakers import Breakers, CircuitChange, CircuitOf
-from trunkline.failover.running import Means
+from trunkline.failover.means import Means
 
 
 @dataclass(frozen=True, slots=True)
