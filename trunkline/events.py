@@ -6,7 +6,7 @@ holds a single `Missed`, which says: read anew everything you hold.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Hashable, Iterator
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -161,17 +161,30 @@ class EventBus:
 
     def __init__(self) -> None:
         self._subscriptions: set[Subscription] = set()
+        self._listeners: list[tuple[tuple[type, ...], Callable[[], None]]] = []
 
     def publish(self, *events: Event) -> None:
         """Tell every subscriber. Call it after the commit, never before."""
+        for kinds, listener in self._listeners:
+            if any(isinstance(event, kinds) for event in events):
+                listener()
         for subscription in tuple(self._subscriptions):
             for event in events:
                 subscription.offer(event)
 
     def missed(self, *kinds: type) -> None:
         """Tell the subscribers to these kinds, and no others, that it isn't known what changed."""
+        for listened, listener in self._listeners:
+            if any(issubclass(kind, listened) for kind in kinds):
+                listener()
         for subscription in tuple(self._subscriptions):
             subscription.miss(kinds)
+
+    def call(self, listener: Callable[[], None], *kinds: type) -> None:
+        """Call `listener` whenever something of these kinds changed, before `publish` returns, for
+        as long as the bus lives: for caches, which must not serve what was, not even once.
+        """
+        self._listeners.append((kinds, listener))
 
     @contextmanager
     def subscribe(self, *kinds: type) -> Iterator[Subscription]:

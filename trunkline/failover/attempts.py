@@ -27,6 +27,8 @@ class Skipped(StrEnum):
     """Its context window is no larger than one that the prompt didn't fit."""
     UNSUPPORTED = "UNSUPPORTED"
     """The model, or its provider's protocol, can't do what is asked for."""
+    BUSY = "BUSY"
+    """Its provider has as many requests as it gets at a time, and no place came free in time."""
     OVER_BUDGET = "OVER_BUDGET"
     """A budget of its provider or model is used up, and blocks."""
 

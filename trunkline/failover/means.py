@@ -1,4 +1,4 @@
-"""What every run of a process works with: circuits, memory for held answers, clocks and chance."""
+"""What every run of a process works with: circuits, places, memory, clocks and chance."""
 
 import asyncio
 import random
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from trunkline.clock import Clock, system_clock
 from trunkline.failover.breakers import Breakers
 from trunkline.failover.held import HeldMemory
+from trunkline.failover.slots import Slots
 from trunkline.failover.watchdog import CallLater
 
 
@@ -22,6 +23,7 @@ class Means:
 
     breakers: Breakers
     held: HeldMemory = field(default_factory=HeldMemory)
+    slots: Slots = field(default_factory=Slots)
     now: Callable[[], float] = time.monotonic
     clock: Clock = system_clock
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep

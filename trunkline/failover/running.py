@@ -59,6 +59,11 @@ class ChainRun(Generic[T]):
         """The step whose answer was whole."""
         return self._ways.answered_by
 
+    @property
+    def waited_seconds(self) -> float:
+        """How long it waited for a place at a provider, and before retries."""
+        return self._ways.waited_seconds
+
     async def answer(self, ask: Ask[T]) -> T:
         """The answer, whole. Raises a `RunFailed` where there is none."""
         means = self._means

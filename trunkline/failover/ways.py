@@ -44,6 +44,8 @@ class Ways:
         self.answered_by: ResolvedStep | None = None
         self.means = means
         self.until = means.now() + seconds
+        self.waited_seconds = 0.0
+        """For a place, and before retries."""
         self._steps = steps
         # The largest context window that the prompt didn't fit.
         self._too_small = 0
@@ -60,20 +62,29 @@ class Ways:
                 permit = self._admitted(step, is_retry=retry > 0)
                 if permit is None:
                     break
-                yield Trial(self, step, permit)
+                if not await self._has_place(step, permit):
+                    break
+                try:
+                    yield Trial(self, step, permit)
+                finally:
+                    means.slots.give_back(step.provider_id)
                 pause = self._pause(retry)
                 if pause is None or means.now() + pause >= self.until:
                     break
                 if retry < step.max_retries:
                     await means.sleep(pause)
+                    self.waited_seconds += pause
             if means.now() >= self.until:
                 return
         if any(one.was_sent for one in self.attempts):
             return
         for step in self._open_steps():
             permit = means.breakers.admit(step.model_id, step.provider_id, forced=True)
-            if permit is not None:
-                yield Trial(self, step, permit)
+            if permit is not None and await self._has_place(step, permit):
+                try:
+                    yield Trial(self, step, permit)
+                finally:
+                    means.slots.give_back(step.provider_id)
                 return
 
     def exhausted(self) -> ChainExhausted:
@@ -130,6 +141,27 @@ class Ways:
         if not is_retry:
             self.note(step, skip or Skipped.OPEN)
         return None
+
+    async def _has_place(self, step: ResolvedStep, permit: Permit) -> bool:
+        """Whether the provider takes one more request, once those that came before are through. If
+        not, that is noted.
+        """
+        means = self.means
+        if means.slots.take(step.provider_id):
+            return True
+        began = means.now()
+        has_place = False
+        try:
+            has_place = await means.slots.wait(
+                step.provider_id, self.until - began, means.call_later
+            )
+        finally:
+            self.waited_seconds += means.now() - began
+            if not has_place:
+                permit.end()
+        if not has_place:
+            self.note(step, Skipped.BUSY)
+        return has_place
 
     def _open_steps(self) -> list[ResolvedStep]:
         """Those that were passed by as their circuits are open, the soonest to be probed first."""

@@ -1,0 +1,112 @@
+"""The gateway's ledger: requests that ended, on their way to the database.
+
+Recording never delays an answer. What ended is committed together a moment later; where the
+database is slower than the requests, those that come wait before they are sent, and nothing is
+lost. A kill loses what ended in the last moment at most.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from db.gateway_requests import NewGatewayRequest
+
+log = structlog.get_logger(__name__)
+
+GATHER_SECONDS = 0.02
+"""How long what ended waits for others to be committed with."""
+MOST_TOGETHER = 500
+"""Requests of one transaction."""
+MOST_WAITING = 5_000
+"""Requests that ended and are not yet stored; beyond them new ones wait."""
+RETRY_SECONDS = 1.0
+
+Sleep = Callable[[float], Awaitable[None]]
+Commit = Callable[[Sequence[NewGatewayRequest]], Awaitable[None]]
+
+
+class Unstorable(ValueError):
+    """Raised by `Commit`: these can't be stored, now or ever."""
+
+
+@dataclass(slots=True)
+class _Gate:
+    open: asyncio.Event
+    anything: asyncio.Event
+    empty: asyncio.Event
+
+
+class Ledger:
+    """`add` what ended; `run` stores it. Touched by the event loop's thread only."""
+
+    def __init__(self, *, sleep: Sleep = asyncio.sleep) -> None:
+        self._sleep = sleep
+        self._waiting: list[NewGatewayRequest] = []
+        self._gate = _Gate(asyncio.Event(), asyncio.Event(), asyncio.Event())
+        self._gate.open.set()
+        self._gate.empty.set()
+
+    def __len__(self) -> int:
+        """How many are not yet stored."""
+        return len(self._waiting)
+
+    async def room(self) -> None:
+        """Wait until there is room for one that is yet to come."""
+        if not self._gate.open.is_set():
+            await self._gate.open.wait()
+
+    def add(self, request: NewGatewayRequest) -> None:
+        """Store this soon."""
+        self._waiting.append(request)
+        self._gate.anything.set()
+        self._gate.empty.clear()
+        if len(self._waiting) >= MOST_WAITING:
+            self._gate.open.clear()
+
+    async def drained(self) -> None:
+        """Wait until everything is stored."""
+        await self._gate.empty.wait()
+
+    async def run(self, commit: Commit) -> None:
+        """Store what comes, until cancelled. What the store refuses for now is tried again."""
+        failing = False
+        while True:
+            await self._gate.anything.wait()
+            await self._sleep(RETRY_SECONDS if failing else GATHER_SECONDS)
+            batch = self._waiting[:MOST_TOGETHER]
+            try:
+                await _commit(commit, batch)
+            except Exception:  # It outlives the store's bad moments, and loses nothing by them.
+                if not failing:
+                    log.exception("gateway requests can't be stored just now", waiting=len(self))
+                failing = True
+                continue
+            failing = False
+            del self._waiting[: len(batch)]
+            self._settle()
+
+    def _settle(self) -> None:
+        if len(self._waiting) < MOST_WAITING:
+            self._gate.open.set()
+        if not self._waiting:
+            self._gate.anything.clear()
+            self._gate.empty.set()
+
+
+async def _commit(commit: Commit, batch: Sequence[NewGatewayRequest]) -> None:
+    try:
+        await commit(batch)
+    except Unstorable as error:
+        if len(batch) == 1:
+            log.exception(
+                "a gateway request can't be stored, and is left out",
+                request_id=batch[0].request_id,
+                exc_info=error,
+            )
+            return
+        # It can't be said whose fault it is: each half finds out for itself.
+        half = len(batch) // 2
+        await _commit(commit, batch[:half])
+        await _commit(commit, batch[half:])
