@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.paging import PageRequest, Slice, after_key, decode_cursor, slice_of
 from db.tables import failover_chains, failover_steps, models
 from db.upsert import insert_into
+from db.vocabulary import Delivery
 
 _ORDER = "failover_chains"
 
@@ -37,6 +38,7 @@ class ChainRow:
     name: str
     description: str | None
     enabled: bool
+    delivery: Delivery
     steps: Sequence[StepRow]
     version: int
     created_at: datetime
@@ -158,6 +160,7 @@ async def insert_chain(
     description: str | None,
     enabled: bool,
     now: datetime,
+    delivery: Delivery = Delivery.STREAMED,
 ) -> int | None:
     """Store a chain without steps and return its id, or None where the slug is taken."""
     inserted = await connection.scalar(
@@ -168,6 +171,7 @@ async def insert_chain(
             name_folded=name.casefold(),
             description=description,
             enabled=enabled,
+            delivery=delivery.value,
             version=1,
             created_at=now,
             updated_at=now,
@@ -245,6 +249,7 @@ async def _with_steps(connection: AsyncConnection, chains: Sequence[Row[Any]]) -
             name=chain.name,
             description=chain.description,
             enabled=chain.enabled,
+            delivery=Delivery(chain.delivery),
             steps=steps[chain.id],
             version=chain.version,
             created_at=chain.created_at,
