@@ -157,7 +157,7 @@ async def services_on(
             started_at=clock(),
             agents=KnownAgents(most_agents),
             announcer=Announcer(clock, writer=writer, bus=bus),
-            gateway=GatewayState.new(events),
+            gateway=GatewayState.new(events, clock),
         )
         yield services
         await services.recording.drain()

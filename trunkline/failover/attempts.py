@@ -86,15 +86,21 @@ class AttemptFailed(TrunklineError):
         self.failure = failure
 
 
-class StepUnsupported(TrunklineError):
-    """Raised by the port, before anything is sent: the step can't do what is asked for."""
+class StepSkipped(TrunklineError):
+    """Raised by the port, before anything is sent: this step is not to be tried; the message says
+    why.
+    """
+
+    def __init__(self, skip: Skipped, reason: str) -> None:
+        super().__init__(reason)
+        self.skip = skip
 
 
 Attempt = Callable[[ResolvedStep, float], AsyncGenerator[Piece[T]]]
 """Tries a step with a stream, for at most so many seconds. Closed early, it lets go of its
 connection at once.
 
-It raises `AttemptFailed` or `StepUnsupported`, and ends when the answer is whole.
+It raises `AttemptFailed` or `StepSkipped`, and ends when the answer is whole.
 """
 Ask = Callable[[ResolvedStep, float], Awaitable[T]]
 """Tries a step whose answer comes as one, with the same errors. Cancelled, it lets go at once."""

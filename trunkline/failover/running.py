@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Final, Generic, Literal, TypeAlias, TypeVar
+from typing import Final, Literal, TypeAlias, TypeVar
 
 from db.vocabulary import Delivery
 from trunkline.failover.attempts import (
@@ -34,7 +34,7 @@ KEEP_ALIVE: Final = "keep-alive"
 Said: TypeAlias = Piece[T] | Literal["keep-alive"]
 
 
-class ChainRun(Generic[T]):
+class ChainRun:
     """One request's way through the steps. Take its `answer`, or iterate over its `pieces`, once.
 
     `attempts` says what happened so far, and `answered_by` whose answer it is.

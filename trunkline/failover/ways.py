@@ -13,7 +13,7 @@ from trunkline.failover.attempts import (
     AttemptRecord,
     ResolvedStep,
     Skipped,
-    StepUnsupported,
+    StepSkipped,
 )
 from trunkline.failover.backoff import pause_before_retry
 from trunkline.failover.breakers import Permit
@@ -37,6 +37,7 @@ class Ways:
         "attempts",
         "means",
         "until",
+        "waited_seconds",
     )
 
     def __init__(self, steps: Sequence[ResolvedStep], means: Means, seconds: float) -> None:
@@ -220,9 +221,9 @@ class Trial:
                     self._fail(error.failure)
                 case TimeoutError():
                     self._fail(_TIMED_OUT)
-                case StepUnsupported():
+                case StepSkipped():
                     record.cancelled = False
-                    record.outcome, record.reason = Skipped.UNSUPPORTED, str(error)
+                    record.outcome, record.reason = error.skip, str(error)
                     ways.failed(self.step, None, passed_on=False)
                 case _:
                     return False

@@ -140,3 +140,11 @@ def said_length(events: Sequence[AnswerEvent]) -> int:
             case ToolCallBegun():
                 length += len(event.name)
     return length
+
+
+def answer_length(answer: ChatAnswer) -> int:
+    """Characters that the model said in a whole answer."""
+    return sum(
+        len(part.name) + len(part.arguments) if isinstance(part, ToolCall) else len(part.text)
+        for part in answer.parts
+    )

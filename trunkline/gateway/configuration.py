@@ -22,6 +22,7 @@ class GatewayProvider:
 
     id: int
     kind: ProviderKind
+    known_provider: str | None
     root: str
     headers: SecretHeaders
 

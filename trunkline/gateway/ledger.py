@@ -6,12 +6,13 @@ lost. A kill loses what ended in the last moment at most.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
 
 from db.gateway_requests import NewGatewayRequest
+from trunkline.gateway.configuration import GatewayModel
 
 log = structlog.get_logger(__name__)
 
@@ -23,19 +24,23 @@ MOST_WAITING = 5_000
 """Requests that ended and are not yet stored; beyond them new ones wait."""
 RETRY_SECONDS = 1.0
 
+
+@dataclass(frozen=True, slots=True)
+class EndedRequest:
+    """A request that ended, and the models that its attempts were of, by id: for their prices.
+    What its attempts cost is not known yet.
+    """
+
+    row: NewGatewayRequest
+    models: Mapping[int, GatewayModel]
+
+
 Sleep = Callable[[float], Awaitable[None]]
-Commit = Callable[[Sequence[NewGatewayRequest]], Awaitable[None]]
+Commit = Callable[[Sequence[EndedRequest]], Awaitable[None]]
 
 
 class Unstorable(ValueError):
     """Raised by `Commit`: these can't be stored, now or ever."""
-
-
-@dataclass(slots=True)
-class _Gate:
-    open: asyncio.Event
-    anything: asyncio.Event
-    empty: asyncio.Event
 
 
 class Ledger:
@@ -43,10 +48,12 @@ class Ledger:
 
     def __init__(self, *, sleep: Sleep = asyncio.sleep) -> None:
         self._sleep = sleep
-        self._waiting: list[NewGatewayRequest] = []
-        self._gate = _Gate(asyncio.Event(), asyncio.Event(), asyncio.Event())
-        self._gate.open.set()
-        self._gate.empty.set()
+        self._waiting: list[EndedRequest] = []
+        self._has_room = asyncio.Event()
+        self._has_room.set()
+        self._arrived = asyncio.Event()
+        self._empty = asyncio.Event()
+        self._empty.set()
 
     def __len__(self) -> int:
         """How many are not yet stored."""
@@ -54,26 +61,26 @@ class Ledger:
 
     async def room(self) -> None:
         """Wait until there is room for one that is yet to come."""
-        if not self._gate.open.is_set():
-            await self._gate.open.wait()
+        if not self._has_room.is_set():
+            await self._has_room.wait()
 
-    def add(self, request: NewGatewayRequest) -> None:
+    def add(self, request: EndedRequest) -> None:
         """Store this soon."""
         self._waiting.append(request)
-        self._gate.anything.set()
-        self._gate.empty.clear()
+        self._arrived.set()
+        self._empty.clear()
         if len(self._waiting) >= MOST_WAITING:
-            self._gate.open.clear()
+            self._has_room.clear()
 
     async def drained(self) -> None:
         """Wait until everything is stored."""
-        await self._gate.empty.wait()
+        await self._empty.wait()
 
     async def run(self, commit: Commit) -> None:
         """Store what comes, until cancelled. What the store refuses for now is tried again."""
         failing = False
         while True:
-            await self._gate.anything.wait()
+            await self._arrived.wait()
             await self._sleep(RETRY_SECONDS if failing else GATHER_SECONDS)
             batch = self._waiting[:MOST_TOGETHER]
             try:
@@ -89,20 +96,20 @@ class Ledger:
 
     def _settle(self) -> None:
         if len(self._waiting) < MOST_WAITING:
-            self._gate.open.set()
+            self._has_room.set()
         if not self._waiting:
-            self._gate.anything.clear()
-            self._gate.empty.set()
+            self._arrived.clear()
+            self._empty.set()
 
 
-async def _commit(commit: Commit, batch: Sequence[NewGatewayRequest]) -> None:
+async def _commit(commit: Commit, batch: Sequence[EndedRequest]) -> None:
     try:
         await commit(batch)
     except Unstorable as error:
         if len(batch) == 1:
             log.exception(
                 "a gateway request can't be stored, and is left out",
-                request_id=batch[0].request_id,
+                request_id=batch[0].row.request_id,
                 exc_info=error,
             )
             return

@@ -63,8 +63,11 @@ class StreamReader(Protocol):
     """Reads one stream of a provider, from its first byte to its last. Bytes may be cut anywhere.
 
     An event that is malformed is skipped. Other events than the protocol's known ones, comments
-    and pings give nothing.
+    and pings give nothing. `done` says whether its last word was read: nothing more is due.
     """
+
+    @property
+    def done(self) -> bool: ...
 
     def feed(self, chunk: bytes) -> Sequence[AnswerEvent]:
         """What these bytes bring. Raises `StreamFailed`."""
@@ -122,6 +125,9 @@ class Face(Protocol):
     def keep_alive(self) -> bytes:
         """Bytes within a stream that show that we are there, and say nothing."""
 
+    def answer_id(self, request_id: str) -> str:
+        """The id of an answer, as the protocol's ids look, made of the request's."""
+
     def read(self, body: JsonObject) -> Conversation:
         """The chat that is asked for. Raises `BadRequestBody`."""
 
@@ -142,13 +148,18 @@ class PassingStream(Protocol):
     """Looks at one stream that passes through as it is.
 
     `begun` says whether its first token has come (text, reasoning, tool call; not a role, a ping or
-    a comment), `usage` what was used as far as the provider has said, `said` how many characters
-    the model has said.
+    a comment), `done` whether its last word has come, so that nothing more is due, `usage` what was
+    used as far as the provider has said, `said` how many characters the model has said.
     """
 
-    begun: bool
-    usage: Usage | None
-    said: int
+    @property
+    def begun(self) -> bool: ...
+    @property
+    def done(self) -> bool: ...
+    @property
+    def usage(self) -> Usage | None: ...
+    @property
+    def said(self) -> int: ...
 
     def feed(self, chunk: bytes) -> bytes:
         """What to pass on of these bytes: whole events, without the malformed. Raises

@@ -144,6 +144,7 @@ def _model(
     used = GatewayProvider(
         provider.id,
         provider.kind,
+        provider.known_provider,
         adapter.root(provider.base_url),
         SecretHeaders({"Content-Type": "application/json", **adapter.headers(api_key)}),
     )

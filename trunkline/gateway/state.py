@@ -4,21 +4,30 @@ import time
 from dataclasses import dataclass
 from typing import Self
 
+from trunkline.clock import Clock
 from trunkline.events import CircuitChanged, EventBus
 from trunkline.failover.breakers import Breakers, CircuitChange, CircuitOf
 from trunkline.failover.means import Means
+from trunkline.failover.slots import DEFAULT_RUNNING, Slots
+from trunkline.gateway.configuration import Configuration
+from trunkline.gateway.ledger import Ledger
 
 
 @dataclass(frozen=True, slots=True)
 class GatewayState:
-    """The circuits, and what every run works with."""
+    """The circuits, what every run works with, what may be asked for, and what has ended."""
 
     breakers: Breakers
     means: Means
+    configuration: Configuration
+    ledger: Ledger
 
     @classmethod
-    def new(cls, events: EventBus) -> Self:
-        """Nothing was tried yet. Each circuit that opens, closes or probes is told to `events`."""
+    def new(cls, events: EventBus, clock: Clock, *, most_running: int = DEFAULT_RUNNING) -> Self:
+        """Nothing was tried yet; `most_running` requests go to a provider at a time.
+
+        Each circuit that opens, closes or probes is told to `events`.
+        """
 
         def tell(change: CircuitChange) -> None:
             of_model = change.of is CircuitOf.MODEL
@@ -27,4 +36,5 @@ class GatewayState:
             )
 
         breakers = Breakers(time.monotonic, tell)
-        return cls(breakers, Means(breakers=breakers))
+        means = Means(breakers=breakers, clock=clock, slots=Slots(most_running))
+        return cls(breakers, means, Configuration(events), Ledger())

@@ -12,7 +12,7 @@ import pytest
 from db.vocabulary import Delivery
 from tests.trunkline.failover.simulated_time import SimulatedTime
 from trunkline.failover import held
-from trunkline.failover.attempts import AttemptFailed, Piece, ResolvedStep, Skipped, StepUnsupported
+from trunkline.failover.attempts import AttemptFailed, Piece, ResolvedStep, Skipped, StepSkipped
 from trunkline.failover.breakers import Breakers, CircuitOf
 from trunkline.failover.circuits import CircuitState
 from trunkline.failover.classes import AttemptFailure, FailureClass
@@ -50,7 +50,7 @@ class World:
     let_go: list[tuple[int, float]] = field(default_factory=list)
     limits: list[float] = field(default_factory=list)
     # Of each run.
-    pieces: dict[ChainRun[str], Callable[[], AsyncGenerator[Said[str]]]] = field(
+    pieces: dict[ChainRun, Callable[[], AsyncGenerator[Said[str]]]] = field(
         default_factory=dict
     )
 
@@ -87,16 +87,16 @@ class World:
             if not ended:
                 self.let_go.append((step.model_id, self.time.now))
 
-    def run(self, *steps: ResolvedStep, **options: Any) -> ChainRun[str]:
+    def run(self, *steps: ResolvedStep, **options: Any) -> ChainRun:
         delivery = options.pop("delivery", Delivery.STREAMED)
-        made: ChainRun[str] = ChainRun(steps, self.means, **options)
+        made = ChainRun(steps, self.means, **options)
         self.pieces[made] = partial(made.pieces, self.attempt, delivery)
         return made
 
-    async def answer(self, run: ChainRun[str]) -> str:
+    async def answer(self, run: ChainRun) -> str:
         return await self.time.run(self.joined(run))
 
-    async def refused(self, run: ChainRun[str], kind: type[Exception] = ChainExhausted) -> Any:
+    async def refused(self, run: ChainRun, kind: type[Exception] = ChainExhausted) -> Any:
         with pytest.raises(kind) as caught:
             await self.answer(run)
         return caught.value
@@ -105,10 +105,10 @@ class World:
         async with aclosing(self.attempt(step, seconds)) as pieces:
             return "".join([piece.payload async for piece in pieces])
 
-    async def plain(self, run: ChainRun[str]) -> str:
+    async def plain(self, run: ChainRun) -> str:
         return await self.time.run(run.answer(self.ask))
 
-    async def joined(self, run: ChainRun[str]) -> str:
+    async def joined(self, run: ChainRun) -> str:
         async with aclosing(self.pieces[run]()) as pieces:
             return "".join([said.payload async for said in pieces if said != KEEP_ALIVE])
 
@@ -284,7 +284,7 @@ async def test_a_step_that_cannot_do_it_is_passed_by_and_nothing_is_held_against
 ) -> None:
     async def ask(step: ResolvedStep, seconds: float) -> str:
         if step.model_id == 1:
-            raise StepUnsupported("no pictures here")
+            raise StepSkipped(Skipped.UNSUPPORTED, "no pictures here")
         return await world.ask(step, seconds)
 
     run = world.run(step(1), step(2))
@@ -301,7 +301,7 @@ async def test_a_step_that_cannot_do_it_is_passed_by_and_nothing_is_held_against
 
 async def test_where_no_step_can_do_it_the_request_is_wrong(world: World) -> None:
     async def ask(_step: ResolvedStep, _seconds: float) -> str:
-        raise StepUnsupported("no pictures here")
+        raise StepSkipped(Skipped.UNSUPPORTED, "no pictures here")
 
     with pytest.raises(ChainExhausted, match="no pictures here") as caught:
         await world.time.run(world.run(step(1), step(2)).answer(ask))

@@ -1,0 +1,124 @@
+"""What one request puts on the wire to each model that is tried, and how the answer is read."""
+
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from db.vocabulary import ModelCapability, ProviderKind
+from trunkline.gateway.answers import AnswerHead, Usage, answer_length
+from trunkline.gateway.configuration import GatewayModel
+from trunkline.gateway.conversation import Conversation, JsonObject
+from trunkline.gateway.dialects.speaking import DIALECTS
+from trunkline.gateway.estimating import characters_in
+from trunkline.gateway.protocols import CannotSay, Face, Passing, PassingStream, ProviderCall
+from trunkline.gateway.translating import TranslatedStream
+
+T_co = TypeVar("T_co", covariant=True)
+
+_IMAGE_PARTS = frozenset({"image", "image_url", "input_image"})
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """What callers of an endpoint speak, and the kinds of provider that speak it too."""
+
+    face: Face
+    passing: Passing
+    kinds: frozenset[ProviderKind]
+
+
+class Wire(Protocol[T_co]):
+    """One request, for whichever model is tried."""
+
+    @property
+    def characters(self) -> int:
+        """Of text in what is asked."""
+
+    def call(self, model: GatewayModel) -> ProviderCall:
+        """What to send. Raises `CannotSay` and `BadRequestBody`."""
+
+    def read(self, model: GatewayModel, body: bytes) -> tuple[T_co, Usage | None, int]:
+        """The answer in the body of a 200, what was used, and how many characters were said.
+        Raises `UnreadableAnswer` and `StreamFailed`.
+        """
+
+
+class StreamedWire(Wire[bytes], Protocol):
+    """One whose answer may be streamed."""
+
+    def stream(self, model: GatewayModel) -> PassingStream:
+        """What makes the caller's stream of this model's."""
+
+
+class ChatWire:
+    """A chat. Where the provider speaks what the caller speaks, bodies pass as they are."""
+
+    __slots__ = ("_body", "_conversation", "_created", "_id", "_speech")
+
+    def __init__(self, speech: Speech, body: JsonObject, answer_id: str, created: int) -> None:
+        """`created` is in Unix seconds."""
+        self._speech = speech
+        self._body = body
+        self._id = answer_id
+        self._created = created
+        self._conversation: Conversation | None = None
+
+    @property
+    def characters(self) -> int:
+        """Of all text in the body."""
+        return characters_in(self._body)
+
+    def call(self, model: GatewayModel) -> ProviderCall:
+        """The body as it is, or translated."""
+        if (
+            model.capabilities is not None
+            and ModelCapability.VISION not in model.capabilities
+            and _shows_image(self._body)
+        ):
+            raise CannotSay(f"{model.label} takes no images: leave them out, or ask another model")
+        if self._passes(model):
+            return self._speech.passing.ask(self._body, model.wire_name)
+        conversation = self._conversation
+        if conversation is None:
+            conversation = self._conversation = self._speech.face.read(self._body)
+        call = DIALECTS[model.provider.kind].ask(conversation, model.wire_name)
+        if not conversation.ignored:
+            return call
+        return ProviderCall(call.path, call.body, (*conversation.ignored, *call.dropped))
+
+    def read(self, model: GatewayModel, body: bytes) -> tuple[bytes, Usage | None, int]:
+        """The body as it is, or translated."""
+        if self._passes(model):
+            seen = self._speech.passing.look(body)
+            return body, seen.usage, seen.said
+        answer = DIALECTS[model.provider.kind].read(body)
+        written = self._speech.face.write(answer, self._head(model))
+        return written, answer.usage, answer_length(answer)
+
+    def stream(self, model: GatewayModel) -> PassingStream:
+        """Events as they come, or translated."""
+        if self._passes(model):
+            return self._speech.passing.stream(self._body)
+        return TranslatedStream(
+            DIALECTS[model.provider.kind].stream_reader(),
+            self._speech.face.stream_writer(self._head(model), self._body),
+        )
+
+    def _passes(self, model: GatewayModel) -> bool:
+        return model.provider.kind in self._speech.kinds
+
+    def _head(self, model: GatewayModel) -> AnswerHead:
+        return AnswerHead(id=self._id, model=model.label, created=self._created)
+
+
+def _shows_image(body: JsonObject) -> bool:
+    """Whether a picture stands in a message, as any protocol of callers writes it."""
+    waiting: list[object] = [body.get("messages")]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, list):
+            waiting += one
+        elif isinstance(one, dict):
+            if one.get("type") in _IMAGE_PARTS:
+                return True
+            waiting.append(one.get("content"))
+    return False
