@@ -9,6 +9,7 @@ from trunkline.gateway.dialects.anthropic_messages import (
     text_blocks,
 )
 from trunkline.gateway.dialects.anthropic_models import ModelTraits, traits_of
+from trunkline.gateway.dialects.anthropic_schemas import SchemaNarrower
 from trunkline.gateway.dialects.anthropic_thinking import Thinking, thinking_for
 from trunkline.gateway.protocols import CannotSay, ProviderCall
 
@@ -30,6 +31,8 @@ def write_request(conversation: Conversation, wire_name: str) -> ProviderCall:
       or the model's version forbids.
     - Reasoning is dropped where the API forbids it: beside a forced tool, before an answer whose
       beginning is given, and, for budgets, after calls whose thoughts the caller didn't keep.
+    - Schemas that the model is held to, of the answer and of strict tools, are narrowed to what the
+      API takes (`SchemaNarrower`); keywords it doesn't hold to are dropped, as `schema.minimum`.
     - JSON without a schema can't be said: there is no such mode, and words that ask for JSON are no
       promise of it.
     """
@@ -43,21 +46,23 @@ def write_request(conversation: Conversation, wire_name: str) -> ProviderCall:
     thinking = thinking_for(conversation, traits, possible=possible)
     body: dict[str, object] = {"model": wire_name, "max_tokens": thinking.max_tokens}
     dropped: list[str] = []
+    narrower = SchemaNarrower()
     if system := text_blocks(conversation.system):
         body["system"] = system[0]["text"] if len(system) == 1 else system
     body["messages"] = [message.json() for message in messages]
     if conversation.tools:
-        body["tools"] = [_tool(tool) for tool in conversation.tools]
+        body["tools"] = [_tool(tool, narrower) for tool in conversation.tools]
     if choice is not None:
         body["tool_choice"] = choice
     if thinking.config is not None:
         body["thinking"] = thinking.config
-    if output := _output_config(conversation.output, thinking):
+    if output := _output_config(conversation.output, thinking, narrower):
         body["output_config"] = output
     if conversation.stream:
         body["stream"] = True
     _add_sampling(conversation, traits, thinking, body, dropped)
     _add_rest(conversation, thinking, body, dropped)
+    dropped += sorted(f"schema.{keyword}" for keyword in narrower.untaken)
     try:
         return ProviderCall(PATH, orjson.dumps(body), tuple(dropped))
     except orjson.JSONEncodeError as error:
@@ -117,7 +122,7 @@ def _add_rest(
         dropped.append("frequency_penalty")
 
 
-def _tool(tool: Tool) -> dict[str, object]:
+def _tool(tool: Tool, narrower: SchemaNarrower) -> dict[str, object]:
     schema = dict(tool.parameters or {})
     schema.setdefault("type", "object")
     if schema["type"] == "object":
@@ -126,6 +131,7 @@ def _tool(tool: Tool) -> dict[str, object]:
     if tool.description:
         written["description"] = tool.description
     if tool.strict:
+        written["input_schema"] = narrower.narrowed(schema)
         written["strict"] = True
     return written
 
@@ -149,7 +155,9 @@ def _tool_choice(conversation: Conversation) -> dict[str, object] | None:
     return written
 
 
-def _output_config(output: OutputFormat | None, thinking: Thinking) -> dict[str, object]:
+def _output_config(
+    output: OutputFormat | None, thinking: Thinking, narrower: SchemaNarrower
+) -> dict[str, object]:
     config: dict[str, object] = {}
     if thinking.effort is not None:
         config["effort"] = thinking.effort
@@ -158,5 +166,5 @@ def _output_config(output: OutputFormat | None, thinking: Thinking) -> dict[str,
             raise CannotSay(
                 "Anthropic's models have no JSON mode without a schema: give a json_schema"
             )
-        config["format"] = {"type": "json_schema", "schema": output.schema}
+        config["format"] = {"type": "json_schema", "schema": narrower.narrowed(output.schema)}
     return config
