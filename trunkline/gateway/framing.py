@@ -4,25 +4,31 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-
 https://github.com/ndjson/ndjson-spec
 """
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 LARGEST_EVENT = 8 * 2**20
 """Bytes of one event or line; a stream that sends more without an end is broken."""
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_LINE_ENDS = (b"\n", b"\r\n")
 
 
 class EventTooLarge(ValueError):
     """An event has no end within the bound."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServerSentEvent:
+class ServerSentEvent(NamedTuple):
     """One event: its name, empty where it has none, its data, and its bytes as they came with the
     blank line that ends it. A comment has no data.
     """
 
+    # A tuple, as one is made for every token of every stream.
     name: bytes
     data: bytes
-    raw: bytes = field(repr=False)
+    raw: bytes
+
+    def __repr__(self) -> str:
+        return f"ServerSentEvent(name={self.name!r}, data={self.data!r})"
 
 
 class EventSplitter:
@@ -33,27 +39,36 @@ class EventSplitter:
     __slots__ = ("_held",)
 
     def __init__(self) -> None:
-        self._held = b""
+        self._held = bytearray()
 
     def feed(self, chunk: bytes) -> list[ServerSentEvent]:
         """The events that end in these bytes. Raises `EventTooLarge`."""
-        data = self._held + chunk if self._held else chunk
+        data = chunk
+        searched = 0
+        if self._held:
+            # No blank line lies in what is held; at most its first two bytes do. Only what is new
+            # is searched, or else a large event in tiny chunks would take quadratic time.
+            searched = max(0, len(self._held) - 2)
+            self._held += chunk
+            if _after_blank_line(self._held, searched) < 0:
+                _check_size(len(self._held))
+                return []
+            data = bytes(self._held)
+            self._held.clear()
         events = []
         start = 0
-        while True:
-            end, width = _blank_line(data, start)
-            if end < 0:
-                break
-            events.append(_event(data[start : end + width]))
-            start = end + width
-        self._held = data[start:]
-        if len(self._held) > LARGEST_EVENT:
-            raise EventTooLarge(f"an event of more than {LARGEST_EVENT // 2**20} MiB")
+        while (end := _after_blank_line(data, searched)) >= 0:
+            _check_size(end - start)
+            events.append(_event(data[start:end]))
+            start = searched = end
+        if start < len(data):
+            _check_size(len(data) - start)
+            self._held += data[start:]
         return events
 
     def rest(self) -> bytes:
         """What came after the last event's end: an event that the stream cut off."""
-        return self._held
+        return bytes(self._held)
 
 
 class LineSplitter:
@@ -62,43 +77,55 @@ class LineSplitter:
     __slots__ = ("_held",)
 
     def __init__(self) -> None:
-        self._held = b""
+        self._held = bytearray()
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The lines that end in these bytes, without their ends. Raises `EventTooLarge`."""
-        lines = (self._held + chunk).split(b"\n")
-        self._held = lines.pop()
-        if len(self._held) > LARGEST_EVENT:
-            raise EventTooLarge(f"a line of more than {LARGEST_EVENT // 2**20} MiB")
+        if b"\n" not in chunk:
+            self._held += chunk
+            _check_size(len(self._held))
+            return []
+        lines = chunk.split(b"\n")
+        if self._held:
+            lines[0] = bytes(self._held) + lines[0]
+            self._held.clear()
+        for line in lines:
+            _check_size(len(line))
+        self._held += lines.pop()
         return [stripped for line in lines if (stripped := line.strip())]
 
     def rest(self) -> bytes:
         """What came after the last line's end: a last line, which may go without one."""
-        return self._held.strip()
+        return bytes(self._held).strip()
 
 
-def _blank_line(data: bytes, start: int) -> tuple[int, int]:
-    """Where the first blank line's bytes begin, with the end of the line before, and their number;
-    -1 where there is none.
+def _check_size(size: int) -> None:
+    if size > LARGEST_EVENT:
+        raise EventTooLarge(f"an event of more than {LARGEST_EVENT // 2**20} MiB")
+
+
+def _after_blank_line(data: bytes | bytearray, start: int) -> int:
+    """Where the first blank line from `start` on ends, with the end of the line before it; -1 where
+    there is none.
     """
-    plain = data.find(b"\n\n", start)
-    mixed = data.find(b"\n\r\n", start, plain if plain >= 0 else len(data))
-    if mixed >= 0:
-        return mixed, 3
-    return plain, 2
+    at = data.find(b"\n", start)
+    while at >= 0:
+        if data.startswith(_LINE_ENDS, at + 1):
+            return at + 2 if data[at + 1] == 0x0A else at + 3
+        at = data.find(b"\n", at + 1)
+    return -1
 
 
 def _event(raw: bytes) -> ServerSentEvent:
     # As nearly all are: one line of data.
     if raw.startswith(b"data: ") and raw.find(b"\n") >= len(raw) - 3:
-        return ServerSentEvent(b"", raw[6:].strip(), raw)
+        return ServerSentEvent(b"", raw[6:].rstrip(b"\r\n"), raw)
     name = b""
     data = []
-    for line in raw.splitlines():
-        field_name, _, value = line.partition(b":")
-        value = value.removeprefix(b" ")
+    for line in raw.removeprefix(_BYTE_ORDER_MARK).split(b"\n"):
+        field_name, _, value = line.removesuffix(b"\r").partition(b":")
         if field_name == b"data":
-            data.append(value)
+            data.append(value.removeprefix(b" "))
         elif field_name == b"event":
-            name = value
+            name = value.removeprefix(b" ")
     return ServerSentEvent(name, b"\n".join(data), raw)
