@@ -22,6 +22,8 @@ from strawberry import Schema
 
 from server.answers import Rejected, error_answer, json_answer
 from server.execution import Executions, MakeContext
+from server.gateway_answers import GATEWAY_HEADERS
+from server.gateway_routes import PREFIX
 from server.graphql_http import GraphQLOverHTTP
 from server.graphql_socket import INIT_SECONDS, MOST_SOCKETS, GraphQLOverSocket
 from server.origins import LOOPBACK_NAMES, Perimeter
@@ -42,7 +44,7 @@ class FrontDoor:
     """What the application is made of.
 
     `check_ready` raises where the database can't be reached. `closing` is set by whoever stops the
-    server: event streams end then.
+    server: event streams end then. `gateway` serves what is below `/v1/`.
     """
 
     schema: Schema
@@ -53,6 +55,7 @@ class FrontDoor:
     allowed_origins: tuple[str, ...] = ()
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     page: Path = field(default_factory=built_page)
+    gateway: ASGIApp | None = None
     most_sockets: int = MOST_SOCKETS
     init_seconds: float = INIT_SECONDS
 
@@ -91,9 +94,10 @@ def build_app(door: FrontDoor) -> Starlette:
                 CORSMiddleware,
                 allow_origins=door.allowed_origins,
                 allow_methods=["GET", "POST"],
-                allow_headers=["Authorization", "Content-Type"],
-                expose_headers=["X-Request-Id"],
+                allow_headers=["*"],
+                expose_headers=["X-Request-Id", "Retry-After", *GATEWAY_HEADERS],
             ),
+            Middleware(_Gateway, gateway=door.gateway),
         ],
         exception_handlers={HTTPException: _as_json, Rejected: _rejected},
     )
@@ -118,6 +122,21 @@ class _Sockets:
             await self._graphql(scope, receive, send)
         else:
             await _no_socket_here(WebSocket(scope, receive, send))
+
+
+class _Gateway:
+    """ASGI middleware that serves the gateway: past what only pages and GraphQL need."""
+
+    def __init__(self, app: ASGIApp, *, gateway: ASGIApp | None) -> None:
+        self._app = app
+        self._gateway = gateway
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request to the gateway, or pass on what is none."""
+        if self._gateway is not None and scope["path"].startswith(PREFIX):
+            await self._gateway(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
 def _schema_route(door: FrontDoor) -> Callable[[Request], Awaitable[Response]]:

@@ -95,7 +95,7 @@ class _Exchange:
     __slots__ = ("_scope", "_send", "begun", "request_id", "status")
 
     def __init__(self, scope: Scope, send: Send) -> None:
-        self.request_id = secrets.token_hex(8)
+        self.request_id = secrets.token_hex(16)
         # A state of our own: the server shares its between requests.
         scope["state"] = {**scope.get("state", {}), "request_id": self.request_id}
         self._scope = scope

@@ -26,6 +26,7 @@ from server.app import FrontDoor, build_app
 from server.credentials import ADMIN_TOKEN_FILE, Credentials, credentials, make_data_dir
 from server.database_lock import sole_server
 from server.failures import CannotStart
+from server.gateway_routes import GatewayRoutes
 from server.logs import configure_logs
 from server.settings import PREFIX, Settings
 from server.sign_in import Gate
@@ -117,10 +118,12 @@ def front_door(services: Services, settings: Settings, admin_token: str) -> Fron
         async with services.database.read() as connection:
             await installed_value(connection, "ready")
 
+    gate = Gate(services.database, services.clock, admin_token)
     return FrontDoor(
         schema=schema,
         make_context=make_context,
-        gate=Gate(services.database, services.clock, admin_token),
+        gate=gate,
+        gateway=GatewayRoutes(services, gate),
         check_ready=check_ready,
         allowed_hosts=settings.hosts,
         allowed_origins=settings.allowed_origins,

@@ -20,6 +20,7 @@ from trunkline.catalog.known import KnownCatalog
 from trunkline.catalog.seeding import refresh_catalog
 from trunkline.clock import Clock, system_clock
 from trunkline.events import EventBus
+from trunkline.gateway.running import running_gateway
 from trunkline.gateway.state import GatewayState
 from trunkline.processes.announcing import COMMAND_LINE, Announcer
 from trunkline.processes.bus import Bus, NoBus
@@ -81,6 +82,7 @@ async def running_services(
             async with (
                 following(services),
                 running_budgets(services),
+                running_gateway(services),
                 expiring(database, settings.event_retention_days, services.clock),
             ):
                 yield services

@@ -79,6 +79,8 @@ class Exchange(Generic[T]):
         """Parameters that the model which answers doesn't take, and that were left out."""
         self.refused: CannotSay | BadRequestBody | None = None
         """Why the last model that could not do it can't."""
+        self.row: NewGatewayRequest | None = None
+        """What is stored of it, once it has ended; what its attempts cost is not known yet."""
         self._services = services
         self._wire = wire
         self._runnable = runnable
@@ -212,6 +214,7 @@ class Exchange(Generic[T]):
             overhead_ms=round(self._overhead_ms, 2),
             attempts=attempts,
         )
+        self.row = row
         self._services.gateway.ledger.add(EndedRequest(row, self._runnable.models))
 
 

@@ -11,6 +11,7 @@ from db.vocabulary import GatewayEndpoint, GatewayOutcome
 from trunkline.changes import LONGEST_NAME, Problems, unstorable_character
 from trunkline.errors import TrunklineError
 from trunkline.failover.running import REQUEST_SECONDS
+from trunkline.gateway import embeddings
 from trunkline.gateway.budgets import BudgetExhausted, check_request
 from trunkline.gateway.configuration import Runnable
 from trunkline.gateway.conversation import JsonObject
@@ -18,7 +19,7 @@ from trunkline.gateway.exchange import Caller, Exchange, StreamExchange
 from trunkline.gateway.ledger import EndedRequest
 from trunkline.gateway.protocols import BadRequestBody
 from trunkline.gateway.resolving import find_runnable
-from trunkline.gateway.wires import ChatWire, Speech
+from trunkline.gateway.wires import ChatWire, EmbeddingsWire, Speech
 from trunkline.services import Services
 from trunkline.usage.intake import NewUsageEvent
 
@@ -98,6 +99,17 @@ async def open_chat(
     wire = ChatWire(speech, body, speech.face.answer_id(caller.request_id), created)
     if streamed:
         return StreamExchange(services, wire, runnable, caller, endpoint, began=began)
+    return Exchange(services, wire, runnable, caller, endpoint, began=began)
+
+
+async def open_embeddings(
+    services: Services, body: JsonObject, caller: Caller, *, began: float
+) -> Exchange[bytes]:
+    """The exchange for embeddings; raises as `open_chat` does."""
+    endpoint = GatewayEndpoint.EMBEDDINGS
+    asked = embeddings.read_request(body)
+    runnable = await admit(services, endpoint, body, caller, streamed=False)
+    wire = EmbeddingsWire(asked, body)
     return Exchange(services, wire, runnable, caller, endpoint, began=began)
 
 

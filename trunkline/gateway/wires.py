@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from db.vocabulary import ModelCapability, ProviderKind
-from trunkline.gateway.answers import AnswerHead, Usage, answer_length
+from trunkline.gateway import embeddings
+from trunkline.gateway.answers import AnswerHead, ChatAnswer, Usage, answer_length
 from trunkline.gateway.configuration import GatewayModel
-from trunkline.gateway.conversation import Conversation, JsonObject
+from trunkline.gateway.conversation import Conversation, JsonObject, Text
 from trunkline.gateway.dialects.speaking import DIALECTS
+from trunkline.gateway.embeddings import EmbeddingsAsked
 from trunkline.gateway.estimating import characters_in
 from trunkline.gateway.protocols import CannotSay, Face, Passing, PassingStream, ProviderCall
 from trunkline.gateway.translating import TranslatedStream
@@ -108,6 +110,56 @@ class ChatWire:
 
     def _head(self, model: GatewayModel) -> AnswerHead:
         return AnswerHead(id=self._id, model=model.label, created=self._created)
+
+
+class EmbeddingsWire:
+    """Texts to embed."""
+
+    __slots__ = ("_asked", "_body")
+
+    def __init__(self, asked: EmbeddingsAsked, body: JsonObject) -> None:
+        self._asked = asked
+        self._body = body
+
+    @property
+    def characters(self) -> int:
+        """Of the texts."""
+        return characters_in(self._body.get("input"))
+
+    def call(self, model: GatewayModel) -> ProviderCall:
+        """The request in the provider's protocol."""
+        return embeddings.ask(model.provider.kind, self._asked, model.wire_name)
+
+    def read(self, model: GatewayModel, body: bytes) -> tuple[bytes, Usage | None, int]:
+        """The vectors in OpenAI's shape."""
+        found = embeddings.read(model.provider.kind, body, self._asked)
+        return embeddings.write(found, model.label), found.usage, 0
+
+
+class PromptWire:
+    """One prompt, whose answer stays in our own words."""
+
+    __slots__ = ("_conversation",)
+
+    def __init__(self, conversation: Conversation) -> None:
+        self._conversation = conversation
+
+    @property
+    def characters(self) -> int:
+        """Of the prompt and the system's."""
+        texts = [*self._conversation.system]
+        for turn in self._conversation.turns:
+            texts += [part for part in turn.parts if isinstance(part, Text)]
+        return sum(len(one.text) for one in texts)
+
+    def call(self, model: GatewayModel) -> ProviderCall:
+        """The request in the provider's protocol."""
+        return DIALECTS[model.provider.kind].ask(self._conversation, model.wire_name)
+
+    def read(self, model: GatewayModel, body: bytes) -> tuple[ChatAnswer, Usage | None, int]:
+        """The answer."""
+        answer = DIALECTS[model.provider.kind].read(body)
+        return answer, answer.usage, answer_length(answer)
 
 
 def _shows_image(body: JsonObject) -> bool:

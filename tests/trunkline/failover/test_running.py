@@ -50,9 +50,7 @@ class World:
     let_go: list[tuple[int, float]] = field(default_factory=list)
     limits: list[float] = field(default_factory=list)
     # Of each run.
-    pieces: dict[ChainRun, Callable[[], AsyncGenerator[Said[str]]]] = field(
-        default_factory=dict
-    )
+    pieces: dict[ChainRun, Callable[[], AsyncGenerator[Said[str]]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.held = HeldMemory()

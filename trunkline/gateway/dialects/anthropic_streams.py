@@ -46,6 +46,11 @@ class AnthropicStreamReader:
         self._stop: tuple[str, str | None] | None = None
         self._finished = False
 
+    @property
+    def done(self) -> bool:
+        """Whether `message_stop` has come."""
+        return self._finished
+
     def feed(self, chunk: bytes) -> list[AnswerEvent]:
         """What these bytes bring. Raises `StreamFailed`, and `StreamCut` for an endless event."""
         try:

@@ -67,6 +67,11 @@ class GoogleStreamReader:
         self._splitter = EventSplitter()
         self._reading = Reading()
 
+    @property
+    def done(self) -> bool:
+        """Never: usage may follow the finish reason, and the stream's end is the last word."""
+        return False
+
     def feed(self, chunk: bytes) -> Sequence[AnswerEvent]:
         """What these bytes bring. Raises `StreamFailed`, and `StreamCut` for an endless event."""
         try:

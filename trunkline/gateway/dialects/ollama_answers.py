@@ -66,6 +66,11 @@ class OllamaStreamReader:
         self._calls = 0
         self._is_done = False
 
+    @property
+    def done(self) -> bool:
+        """Whether `done: true` has come."""
+        return self._is_done
+
     def feed(self, chunk: bytes) -> Sequence[AnswerEvent]:
         """What these bytes bring. Raises `StreamFailed`, and `StreamCut` for an endless line."""
         try:

@@ -66,6 +66,11 @@ class OpenAiStreamReader:
         self._call_at: dict[int, _Call] = {}
         self._id_at: dict[int, str] = {}
 
+    @property
+    def done(self) -> bool:
+        """Whether `[DONE]` has come."""
+        return self._done
+
     def feed(self, chunk: bytes) -> Sequence[AnswerEvent]:
         """What these bytes bring. Raises `StreamFailed`, or `StreamCut` where an event is too
         large.

@@ -11,7 +11,14 @@ from trunkline.gateway.protocols import CallerError
 class AnthropicFace:
     """`POST /v1/messages` as it is served to callers, version 2023-06-01."""
 
-    keep_alive = b'event: ping\ndata: {"type":"ping"}\n\n'
+    @property
+    def keep_alive(self) -> bytes:
+        """A ping."""
+        return b'event: ping\ndata: {"type":"ping"}\n\n'
+
+    def answer_id(self, request_id: str) -> str:
+        """`msg_…`."""
+        return f"msg_{request_id}"
 
     def read(self, body: JsonObject) -> Conversation:
         """The chat that is asked for. Raises `BadRequestBody`."""

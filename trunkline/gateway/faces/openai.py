@@ -22,6 +22,10 @@ class OpenAiFace:
         """A comment."""
         return b": keep-alive\n\n"
 
+    def answer_id(self, request_id: str) -> str:
+        """`chatcmpl-…`."""
+        return f"chatcmpl-{request_id}"
+
     def read(self, body: JsonObject) -> Conversation:
         """The chat that is asked for. Raises `BadRequestBody`."""
         return read_request(body)

@@ -60,6 +60,11 @@ class AnthropicPassingStream:
         self._whole = False
         self._stopped = False
 
+    @property
+    def done(self) -> bool:
+        """Whether `message_stop` has come."""
+        return self._stopped
+
     def feed(self, chunk: bytes) -> bytes:
         """The whole events in these bytes, without the malformed. Raises `StreamFailed`, and
         `StreamCut` for an endless event.

@@ -79,6 +79,11 @@ class OpenAiPassingStream:
         self._finished: set[str] = set()
         self._done = False
 
+    @property
+    def done(self) -> bool:
+        """Whether `[DONE]` has come."""
+        return self._done
+
     def feed(self, chunk: bytes) -> bytes:
         """What to pass on of these bytes. Raises `StreamFailed`, or `StreamCut` where an event is
         too large.
