@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from db.gateway_requests import GatewayAttemptRow
 from db.vocabulary import GatewayOutcome
+from trunkline.services import Services
 
 LONGEST_PROMPT = 100_000
 """Characters."""
@@ -34,3 +35,8 @@ class PromptRun:
     milliseconds: int
     message: str | None
     attempts: Sequence[GatewayAttemptRow]
+
+
+async def run_prompt(services: Services, prompt: Prompt) -> PromptRun:
+    """Run the chain with this prompt. Whatever its models do is an outcome."""
+    raise NotImplementedError
