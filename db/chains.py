@@ -126,13 +126,17 @@ async def chain_ids_using_provider(connection: AsyncConnection, provider_id: int
 
 async def find_step(connection: AsyncConnection, step_id: int) -> StepRow | None:
     """The step with this id, of a living chain."""
+    return (await load_steps(connection, [step_id])).get(step_id)
+
+
+async def load_steps(connection: AsyncConnection, ids: Sequence[int]) -> Mapping[int, StepRow]:
+    """The ones of living chains among these, by id."""
     statement = (
         select(failover_steps)
         .join(failover_chains, failover_chains.c.id == failover_steps.c.chain_id)
-        .where(failover_steps.c.id == step_id, failover_chains.c.deleted_at.is_(None))
+        .where(failover_steps.c.id.in_(ids), failover_chains.c.deleted_at.is_(None))
     )
-    row = (await connection.execute(statement)).one_or_none()
-    return None if row is None else _step(row)
+    return {row.id: _step(row) for row in await connection.execute(statement)}
 
 
 async def lock_chain(connection: AsyncConnection, chain_id: int) -> ChainRow | None:

@@ -107,11 +107,28 @@ async def last_gateway_request(connection: AsyncConnection) -> int:
     return await connection.scalar(select(func.max(gateway_requests.c.id))) or 0
 
 
-async def gateway_requests_since(
+async def count_gateway_requests_since(
     connection: AsyncConnection, last_id: int, condition: GatewayRequestCondition, *, most: int
+) -> int:
+    """How many match and were committed after the one with this id, counted up to `most`."""
+    newer = (
+        select(gateway_requests.c.id)
+        .where(gateway_requests.c.id > last_id, *_matching(condition))
+        .limit(most)
+    )
+    return await connection.scalar(select(func.count()).select_from(newer.subquery())) or 0
+
+
+async def gateway_requests_since(
+    connection: AsyncConnection,
+    last_id: int,
+    condition: GatewayRequestCondition = EVERYTHING,
+    *,
+    most: int,
+    until: int | None = None,
 ) -> Sequence[GatewayRequestRow]:
-    """Those that match and were committed after the one with this id: the first so many, in the
-    order of their commits.
+    """Those that match and were committed after the one with this id, and not after `until`: the
+    first so many, in the order of their commits.
     """
     statement = (
         _rows()
@@ -119,6 +136,8 @@ async def gateway_requests_since(
         .order_by(gateway_requests.c.id)
         .limit(most)
     )
+    if until is not None:
+        statement = statement.where(gateway_requests.c.id <= until)
     return [_request(row) for row in await connection.execute(statement)]
 
 

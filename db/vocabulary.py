@@ -199,3 +199,21 @@ class GatewayOutcome(StrEnum):
     """The answer broke off when the caller had a part of it."""
     CANCELLED = "CANCELLED"
     """The caller left."""
+
+
+class AttemptOutcome(StrEnum):
+    """Why a step of a chain gave no answer: the classes of failure, and the reasons to skip one."""
+
+    TRANSIENT = "TRANSIENT"
+    RATE_LIMITED = "RATE_LIMITED"
+    TIMEOUT = "TIMEOUT"
+    TOO_LONG = "TOO_LONG"
+    UNAVAILABLE = "UNAVAILABLE"
+    REJECTED = "REJECTED"
+    INVALID = "INVALID"
+    DISABLED = "DISABLED"
+    NO_API_KEY = "NO_API_KEY"
+    OPEN = "OPEN"
+    TOO_SMALL = "TOO_SMALL"
+    UNSUPPORTED = "UNSUPPORTED"
+    OVER_BUDGET = "OVER_BUDGET"
