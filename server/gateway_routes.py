@@ -23,7 +23,7 @@ from server.gateway_answers import (
     send_piece,
 )
 from server.gateway_models import GatewayModels
-from server.requests import request_id_of
+from server.requests import is_recorded, request_id_of
 from server.sign_in import Gate
 from trunkline.errors import TrunklineError
 from trunkline.gateway.declining import decline
@@ -73,6 +73,7 @@ class GatewayRoutes:
                 await self._serve_models(scope, headers, send)
                 return
             body = read_body(await _bytes(headers, receive))
+            is_recorded(scope)
             caller = Caller(
                 request_id=request_id,
                 agent=agent_of(headers.get("x-trunkline-agent"), body, agent),

@@ -18,6 +18,7 @@ from server.answers import Rejected, error_answer
 
 log = structlog.get_logger("trunkline.request")
 
+_OK = 200
 _CLIENT_GONE = 499
 _LONGEST_PATH = 200
 
@@ -31,6 +32,11 @@ def request_id_of(scope: Scope) -> str:
 def name_operation(scope: Scope, name: str | None) -> None:
     """Put the operation's name, as parsed from the document, into the request's line."""
     scope["state"]["operation_name"] = name
+
+
+def is_recorded(scope: Scope) -> None:
+    """Leave the request out of the log if it goes well: a row of its own in the store says more."""
+    scope["state"]["is_recorded"] = True
 
 
 class RequestLog:
@@ -77,6 +83,8 @@ class RequestLog:
             self._write(scope, exchange, begun)
 
     def _write(self, scope: Scope, exchange: "_Exchange", begun: float) -> None:
+        if "is_recorded" in scope["state"] and exchange.status == _OK:
+            return
         log.info(
             "socket" if scope["type"] == "websocket" else "request",
             request_id=exchange.request_id,

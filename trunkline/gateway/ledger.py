@@ -16,7 +16,7 @@ from trunkline.gateway.configuration import GatewayModel
 
 log = structlog.get_logger(__name__)
 
-GATHER_SECONDS = 0.02
+GATHER_SECONDS = 0.05
 """How long what ended waits for others to be committed with."""
 MOST_TOGETHER = 500
 """Requests of one transaction."""
