@@ -366,7 +366,7 @@ def test_thinks_within_a_budget_below_its_bound(
         (NEWEST, "medium", None, "medium"),
         (NEWEST, "xhigh", None, "xhigh"),
         (MIDDLE, "xhigh", None, "high"),
-        (MIDDLE, "max", None, "max"),
+        (MIDDLE, "max", None, "high"),
         (NEWEST, None, 500, "low"),
         (NEWEST, None, 10_000, "high"),
         (NEWEST, None, 30_000, "xhigh"),

@@ -18,6 +18,7 @@ from trunkline.gateway.conversation import (
     ToolResult,
     Turn,
 )
+from trunkline.gateway.dialects.anthropic import AnthropicDialect
 from trunkline.gateway.faces.anthropic import AnthropicFace
 from trunkline.gateway.protocols import BadRequestBody
 
@@ -130,6 +131,43 @@ def test_reads_a_loop_of_tools() -> None:
     ]
 
 
+def test_what_is_read_can_be_said_again() -> None:
+    body = {
+        "model": "claude-opus-4-5",
+        "max_tokens": 3000,
+        "system": "Be brief.",
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "now?"}]},
+            {
+                "role": "assistant",
+                "content": [
+                    {"type": "thinking", "thinking": "hm", "signature": "sig"},
+                    {"type": "tool_use", "id": "t1", "name": "now", "input": {"zone": "UTC"}},
+                ],
+            },
+            {
+                "role": "user",
+                "content": [
+                    {
+                        "type": "tool_result",
+                        "tool_use_id": "t1",
+                        "content": [{"type": "text", "text": "noon"}],
+                    }
+                ],
+            },
+        ],
+        "tools": [{"name": "now", "input_schema": {"type": "object", "properties": {}}}],
+        "tool_choice": {"type": "auto", "disable_parallel_tool_use": True},
+        "thinking": {"type": "enabled", "budget_tokens": 2000},
+        "stop_sequences": ["END"],
+        "metadata": {"user_id": "u-1"},
+        "stream": True,
+    }
+    call = AnthropicDialect().ask(AnthropicFace().read(body), "claude-opus-4-5")
+    assert orjson.loads(call.body) == body
+    assert call.dropped == ()
+
+
 def test_instructions_among_the_messages_are_the_systems() -> None:
     conversation = read(
         system="One.", messages=[*HELLO, {"role": "system", "content": "Two."}, *HELLO]
@@ -161,8 +199,13 @@ def test_reads_the_choice_of_tools(
         (None, None, (None, None), ()),
         (None, "low", ("low", None), ()),
         ({"type": "disabled"}, None, (None, 0), ()),
-        ({"type": "disabled"}, "low", (None, 0), ("effort",)),
-        ({"type": "enabled", "budget_tokens": 3000}, "low", (None, 3000), ("effort",)),
+        ({"type": "disabled"}, "low", (None, 0), ("output_config.effort",)),
+        (
+            {"type": "enabled", "budget_tokens": 3000},
+            "low",
+            (None, 3000),
+            ("output_config.effort",),
+        ),
         ({"type": "adaptive"}, None, ("high", None), ()),
         ({"type": "adaptive", "display": "omitted"}, "xhigh", ("xhigh", None), ()),
         ({"type": "between_tools"}, None, (None, None), ("thinking",)),
@@ -192,6 +235,7 @@ def test_names_what_it_leaves_out() -> None:
             {"role": "user", "content": [{"type": "text", "text": "hi", "cache_control": mark}]}
         ],
         tools=[{**TOOL, "input_examples": [{}]}],
+        output_config={"task_budget": {"total": 5}},
         service_tier="auto",
         parameter_of_tomorrow=1,
         inference_geo=None,
@@ -199,6 +243,7 @@ def test_names_what_it_leaves_out() -> None:
     assert conversation.ignored == (
         "cache_control",
         "input_examples",
+        "output_config.task_budget",
         "parameter_of_tomorrow",
         "service_tier",
     )
