@@ -8,8 +8,7 @@
 
 Models before Claude 4.6 are given the tokens, later ones the effort; a budget asked for in tokens
 is, for those, the least effort of the table that reaches it. Claude 4.6 is asked for high at most.
-Budgets count in `max_tokens`, must be
-below it, and are at least 1,024.
+Budgets count in `max_tokens`, must be below it, and are at least 1,024.
 """
 
 from collections.abc import Mapping
