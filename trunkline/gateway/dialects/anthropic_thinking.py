@@ -7,8 +7,8 @@
 | medium | 8,192 | | max | 32,768 |
 
 Models before Claude 4.6 are given the tokens, later ones the effort; a budget asked for in tokens
-is, for those, the least effort of the table that reaches it. Budgets count in `max_tokens`, must be
-below it, and are at least 1,024.
+is, for those, the least effort of the table that reaches it. Claude 4.6 is asked for high at most.
+Budgets count in `max_tokens`, must be below it, and are at least 1,024.
 """
 
 from collections.abc import Mapping
@@ -88,6 +88,6 @@ def _effort(effort: str | None, budget: int, traits: ModelTraits) -> str:
         effort = reaching[0] if reaching and reaching[0] != "max" else "xhigh"
     if effort == "minimal":
         return "low"
-    if effort == "xhigh" and not traits.xhigh:
+    if effort in ("xhigh", "max") and not traits.beyond_high:
         return "high"
     return effort

@@ -47,7 +47,14 @@ _ADAPTIVE_EFFORT = "high"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _MOST_NAMES = 16
 # What a tool may carry that changes no answer of another provider's.
-_IGNORED_OF_TOOLS = ("cache_control", "eager_input_streaming", "input_examples", "defer_loading")
+_IGNORED_OF_TOOLS = (
+    "cache_control",
+    "eager_input_streaming",
+    "input_examples",
+    "defer_loading",
+    "allowed_callers",
+)
+_OUTPUT_CONFIG = frozenset({"effort", "format"})
 
 
 def read_request(body: JsonObject) -> Conversation:
@@ -58,7 +65,7 @@ def read_request(body: JsonObject) -> Conversation:
     """
     values = dict(body)
     ignored: set[str] = set()
-    _note_unread(values, ignored)
+    _note_unread(values, _READ, "", ignored)
     reader = MessagesReader(ignored)
     turns = reader.turns(values.get("messages"))
     system = values.get("system")
@@ -68,6 +75,7 @@ def read_request(body: JsonObject) -> Conversation:
         raise BadRequestBody("max_tokens is missing: say how much the model may say", "max_tokens")
     choice, parallel = _tool_choice(values.get("tool_choice"))
     config = _object_or_empty(values.get("output_config"), "output_config")
+    _note_unread(config, _OUTPUT_CONFIG, "output_config.", ignored)
     effort, budget = _reasoning(values.get("thinking"), config, ignored)
     metadata = _object_or_empty(values.get("metadata"), "metadata")
     return Conversation(
@@ -90,16 +98,15 @@ def read_request(body: JsonObject) -> Conversation:
     )
 
 
-def _note_unread(values: Json, ignored: set[str]) -> None:
-    for name in _ONLY_ANTHROPIC:
-        if values.get(name):
-            raise only_anthropic("this parameter", name)
+def _note_unread(values: Json, known: frozenset[str], prefix: str, ignored: set[str]) -> None:
     for name, value in values.items():
-        if name in _READ or value is None:
+        if name in known or value is None:
             continue
+        if name in _ONLY_ANTHROPIC and value:
+            raise only_anthropic("this parameter", name)
         if not _NAME.fullmatch(name):
             raise BadRequestBody(f"{name[:64]!r} is no parameter: leave it out")
-        ignored.add(name)
+        ignored.add(prefix + name)
 
 
 def _object_or_empty(value: object, place: str) -> Json:
@@ -174,7 +181,7 @@ def _reasoning(thinking: object, config: Json, ignored: set[str]) -> tuple[str |
             at = "thinking.type"
             raise BadRequestBody(f"{at} must be enabled, disabled or adaptive", at)
     if effort is not None:
-        ignored.add("effort")
+        ignored.add("output_config.effort")
     return None, budget
 
 
