@@ -52,14 +52,17 @@ class _Call:
 
 
 class OpenAiStreamReader:
-    """Reads one stream. It is whole with a finish reason or with `[DONE]`; what comes after that
-    is not read.
+    """Reads one stream. It is whole with a finish reason or with `[DONE]`, after which nothing is
+    read.
+
+    `Finished` comes last, with `[DONE]` or at the stream's end: some give a finish reason with
+    every chunk.
     """
 
     def __init__(self) -> None:
         self._splitter = EventSplitter()
         self._done = False
-        self._finished = False
+        self._reason: FinishReason | None = None
         self._refused = False
         self._calls: list[_Call] = []
         # By the provider's index, which some give twice and others not at all.
@@ -68,7 +71,8 @@ class OpenAiStreamReader:
 
     def feed(self, chunk: bytes) -> Sequence[AnswerEvent]:
         """What these bytes bring. Raises `StreamFailed`, or `StreamCut` where an event is too
-        large.
+        large; nothing of the same bytes is given then, so that another model may still answer
+        where these were the first.
         """
         try:
             events = self._splitter.feed(chunk)
@@ -81,6 +85,7 @@ class OpenAiStreamReader:
                 continue
             if data.startswith(DONE):
                 self._done = True
+                self._finish(found)
                 continue
             try:
                 said: object = orjson.loads(data)
@@ -91,14 +96,15 @@ class OpenAiStreamReader:
         return found
 
     def end(self) -> Sequence[AnswerEvent]:
-        """What is left: an event without its blank line, and the end where only `[DONE]` told of
-        it. Raises `StreamCut`, and `StreamFailed`.
+        """What is left: an event without its blank line, and the end where only the finish reason
+        told of it. Raises `StreamCut`, and `StreamFailed`.
         """
         found = list(self.feed(b"\n\n")) if self._splitter.rest() else []
-        if not self._finished:
-            if not self._done:
+        if not self._done:
+            if self._reason is None:
                 raise StreamCut("the provider's stream ended within its answer")
-            self._finish(FinishReason.STOP, found)
+            self._done = True
+            self._finish(found)
         return found
 
     def _read(self, said: dict[str, object], data: bytes, found: list[AnswerEvent]) -> None:
@@ -112,9 +118,7 @@ class OpenAiStreamReader:
                     self._read_delta(delta, found)
                 reason = choice.get("finish_reason")
                 if reason is not None:
-                    finish = finish_of(reason, data)
-                    if finish is not None and not self._finished:
-                        self._finish(finish, found)
+                    self._reason = finish_of(reason, data) or self._reason
         used = said.get("usage")
         if used is not None:
             usage = usage_of(used)
@@ -185,8 +189,8 @@ class OpenAiStreamReader:
             return None
         return last
 
-    def _finish(self, reason: FinishReason, found: list[AnswerEvent]) -> None:
-        self._finished = True
+    def _finish(self, found: list[AnswerEvent]) -> None:
+        reason = self._reason or FinishReason.STOP
         # A call without arguments: its text is that of an object all the same.
         found += [
             ToolArgumentsDelta(call.index, "{}") for call in self._calls if not call.has_arguments
