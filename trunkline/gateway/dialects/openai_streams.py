@@ -91,7 +91,7 @@ class OpenAiStreamReader:
                 said: object = orjson.loads(data)
             except orjson.JSONDecodeError:
                 continue
-            if is_object(said):
+            if isinstance(said, dict):
                 self._read(said, data, found)
         return found
 
@@ -108,14 +108,20 @@ class OpenAiStreamReader:
         return found
 
     def _read(self, said: dict[str, object], data: bytes, found: list[AnswerEvent]) -> None:
-        raise_error_of(said, data)
+        # This runs for every token, so it calls no more than it must.
+        if "error" in said or said.get("object") == "error":
+            raise_error_of(said, data)
         choices = said.get("choices")
         if isinstance(choices, list) and choices:
             choice = choices[0]
-            if is_object(choice):
+            if isinstance(choice, dict):
                 delta = choice.get("delta")
-                if is_object(delta):
-                    self._read_delta(delta, found)
+                if isinstance(delta, dict):
+                    content = delta.get("content")
+                    if content and type(content) is str and len(delta) == 1:
+                        found.append(TextDelta(content))  # As nearly all are.
+                    else:
+                        self._read_delta(delta, found)
                 reason = choice.get("finish_reason")
                 if reason is not None:
                     self._reason = finish_of(reason, data) or self._reason
@@ -126,13 +132,7 @@ class OpenAiStreamReader:
                 found.append(UsageSeen(usage))
 
     def _read_delta(self, delta: dict[str, object], found: list[AnswerEvent]) -> None:
-        content = delta.get("content")
-        if type(content) is str and len(delta) == 1:
-            # As nearly all are.
-            if content:
-                found.append(TextDelta(content))
-            return
-        said, thought = texts_of(content)
+        said, thought = texts_of(delta.get("content"))
         thought = thoughts_of(delta) or thought
         if thought:
             found.append(ReasoningDelta(thought))

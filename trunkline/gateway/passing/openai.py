@@ -124,13 +124,15 @@ class OpenAiPassingStream:
             said: object = orjson.loads(data)
         except orjson.JSONDecodeError:
             return False
-        if not is_object(said):
+        if not isinstance(said, dict):
             return False
-        raise_error_of(said, data)
+        # This runs for every token, so it calls no more than it must.
+        if "error" in said or said.get("object") == "error":
+            raise_error_of(said, data)
         choices = said.get("choices")
         if isinstance(choices, list):
             for choice in choices:
-                if is_object(choice):
+                if isinstance(choice, dict):
                     self._look(choice, data)
         used = said.get("usage")
         if used is None:
@@ -141,7 +143,7 @@ class OpenAiPassingStream:
 
     def _look(self, choice: dict[str, object], data: bytes) -> None:
         delta = choice.get("delta")
-        if is_object(delta):
+        if isinstance(delta, dict):
             content = delta.get("content")
             # Nearly all have content alone.
             said = len(content) if type(content) is str and len(delta) == 1 else _said_in(delta)
