@@ -129,15 +129,20 @@ def _after_blank_line(data: bytes | bytearray, start: int) -> int:
 
 
 def _event(raw: bytes) -> ServerSentEvent:
-    # As nearly all are: one line of data.
+    # As nearly all are: one line of data, or a name and one line of data.
     if raw.startswith(b"data: ") and raw.find(b"\n") == len(raw) - 2:
         return ServerSentEvent(b"", raw[6:-2].removesuffix(b"\r"), raw)
+    if raw.startswith(b"event: "):
+        first, _, second = raw.partition(b"\n")
+        if second.startswith(b"data: ") and second.find(b"\n") == len(second) - 2:
+            data = second[6:-2].removesuffix(b"\r")
+            return ServerSentEvent(first[7:].removesuffix(b"\r"), data, raw)
     name = b""
-    data = []
+    lines = []
     for line in raw.removeprefix(_BYTE_ORDER_MARK).split(b"\n"):
         field_name, _, value = line.removesuffix(b"\r").partition(b":")
         if field_name == b"data":
-            data.append(value.removeprefix(b" "))
+            lines.append(value.removeprefix(b" "))
         elif field_name == b"event":
             name = value.removeprefix(b" ")
-    return ServerSentEvent(name, b"\n".join(data), raw)
+    return ServerSentEvent(name, b"\n".join(lines), raw)

@@ -17,7 +17,8 @@ from trunkline.gateway.framing import (
 # Every sign that means something to the format, in any order.
 STREAMS = st.lists(
     st.sampled_from(
-        [b"\n", b"\r\n", b"\r", b"data: x", b"data:y", b"data", b"event: e", b": c", b"id: 1",
+        [b"\n", b"\r\n", b"\r", b"data: x", b"data:y", b"data: z\n\n",
+         b"event: e\ndata: x\n\n", b"data", b"event: e", b": c", b"id: 1",
          b" ", b":", b"{}", b"\xef\xbb\xbf", b"\n\n", b"\r\n\r\n", "é€".encode()]
     ),
     max_size=40,
@@ -84,6 +85,18 @@ def test_events_are_the_same_however_they_are_cut(stream: bytes, places: list[in
 @given(STREAMS)
 def test_events_are_the_same_byte_by_byte(stream: bytes) -> None:
     assert events_of([stream[at : at + 1] for at in range(len(stream))]) == events_of([stream])
+
+
+@given(STREAMS)
+def test_an_event_is_what_its_lines_say(stream: bytes) -> None:
+    for event in events_of([stream]):
+        fields: dict[bytes, list[bytes]] = {b"event": [], b"data": []}
+        text = event.raw.replace(b"\r\n", b"\n").removeprefix(b"\xef\xbb\xbf")
+        for line in text.split(b"\n"):
+            name, _, value = line.partition(b":")
+            fields.setdefault(name, []).append(value.removeprefix(b" "))
+        assert event.name == (fields[b"event"] or [b""])[-1]
+        assert event.data == b"\n".join(fields[b"data"])
 
 
 @given(STREAMS)
