@@ -55,16 +55,16 @@ class EventSplitter:
                 return []
             data = bytes(self._held)
             self._held.clear()
-        events = []
-        start = 0
-        while (end := _after_blank_line(data, searched)) >= 0:
-            _check_size(end - start)
-            events.append(_event(data[start:end]))
-            start = searched = end
-        if start < len(data):
-            _check_size(len(data) - start)
-            self._held += data[start:]
-        return events
+        if b"\r" in data:
+            raws, rest = _split_at_blank_lines(data, searched)
+        else:
+            # As nearly all are, and this takes half of the time.
+            *parts, rest = data.split(b"\n\n")
+            raws = [part + b"\n\n" for part in parts]
+        self._held += rest
+        if len(data) > LARGEST_EVENT:
+            _check_size(max(len(rest), *map(len, raws), 0))
+        return [_event(raw) for raw in raws]
 
     def rest(self) -> bytes:
         """What came after the last event's end: an event that the stream cut off."""
@@ -104,6 +104,18 @@ def _check_size(size: int) -> None:
         raise EventTooLarge(f"an event of more than {LARGEST_EVENT // 2**20} MiB")
 
 
+def _split_at_blank_lines(data: bytes, searched: int) -> tuple[list[bytes], bytes]:
+    """The events, each with its blank line, and what comes after the last. No blank line ends
+    before `searched`.
+    """
+    raws = []
+    start = 0
+    while (end := _after_blank_line(data, searched)) >= 0:
+        raws.append(data[start:end])
+        start = searched = end
+    return raws, data[start:]
+
+
 def _after_blank_line(data: bytes | bytearray, start: int) -> int:
     """Where the first blank line from `start` on ends, with the end of the line before it; -1 where
     there is none.
@@ -117,15 +129,20 @@ def _after_blank_line(data: bytes | bytearray, start: int) -> int:
 
 
 def _event(raw: bytes) -> ServerSentEvent:
-    # As nearly all are: one line of data.
-    if raw.startswith(b"data: ") and raw.find(b"\n") >= len(raw) - 3:
-        return ServerSentEvent(b"", raw[6:].rstrip(b"\r\n"), raw)
+    # As nearly all are: one line of data, or a name and one line of data.
+    if raw.startswith(b"data: ") and raw.find(b"\n") == len(raw) - 2:
+        return ServerSentEvent(b"", raw[6:-2].removesuffix(b"\r"), raw)
+    if raw.startswith(b"event: "):
+        first, _, second = raw.partition(b"\n")
+        if second.startswith(b"data: ") and second.find(b"\n") == len(second) - 2:
+            data = second[6:-2].removesuffix(b"\r")
+            return ServerSentEvent(first[7:].removesuffix(b"\r"), data, raw)
     name = b""
-    data = []
+    lines = []
     for line in raw.removeprefix(_BYTE_ORDER_MARK).split(b"\n"):
         field_name, _, value = line.removesuffix(b"\r").partition(b":")
         if field_name == b"data":
-            data.append(value.removeprefix(b" "))
+            lines.append(value.removeprefix(b" "))
         elif field_name == b"event":
             name = value.removeprefix(b" ")
-    return ServerSentEvent(name, b"\n".join(data), raw)
+    return ServerSentEvent(name, b"\n".join(lines), raw)

@@ -74,7 +74,11 @@ def body_of(
             )
         body["stop"] = list(conversation.stop)
     if conversation.reasoning_tokens is not None:
-        body["reasoning_effort"] = effort_of(conversation.reasoning_tokens)
+        if official or conversation.reasoning_tokens:
+            body["reasoning_effort"] = effort_of(conversation.reasoning_tokens)
+        else:
+            # Most who are compatible refuse the word "none", and don't reason unasked.
+            dropped.append("reasoning")
     if conversation.output is not None:
         body["response_format"] = _format(conversation.output)
     body.update(_tools(conversation))

@@ -52,14 +52,17 @@ class _Call:
 
 
 class OpenAiStreamReader:
-    """Reads one stream. It is whole with a finish reason or with `[DONE]`; what comes after that
-    is not read.
+    """Reads one stream. It is whole with a finish reason or with `[DONE]`, after which nothing is
+    read.
+
+    `Finished` comes last, with `[DONE]` or at the stream's end: some give a finish reason with
+    every chunk.
     """
 
     def __init__(self) -> None:
         self._splitter = EventSplitter()
         self._done = False
-        self._finished = False
+        self._reason: FinishReason | None = None
         self._refused = False
         self._calls: list[_Call] = []
         # By the provider's index, which some give twice and others not at all.
@@ -73,7 +76,8 @@ class OpenAiStreamReader:
 
     def feed(self, chunk: bytes) -> Sequence[AnswerEvent]:
         """What these bytes bring. Raises `StreamFailed`, or `StreamCut` where an event is too
-        large.
+        large; nothing of the same bytes is given then, so that another model may still answer
+        where these were the first.
         """
         try:
             events = self._splitter.feed(chunk)
@@ -86,40 +90,46 @@ class OpenAiStreamReader:
                 continue
             if data.startswith(DONE):
                 self._done = True
+                self._finish(found)
                 continue
             try:
                 said: object = orjson.loads(data)
             except orjson.JSONDecodeError:
                 continue
-            if is_object(said):
+            if isinstance(said, dict):
                 self._read(said, data, found)
         return found
 
     def end(self) -> Sequence[AnswerEvent]:
-        """What is left: an event without its blank line, and the end where only `[DONE]` told of
-        it. Raises `StreamCut`, and `StreamFailed`.
+        """What is left: an event without its blank line, and the end where only the finish reason
+        told of it. Raises `StreamCut`, and `StreamFailed`.
         """
         found = list(self.feed(b"\n\n")) if self._splitter.rest() else []
-        if not self._finished:
-            if not self._done:
+        if not self._done:
+            if self._reason is None:
                 raise StreamCut("the provider's stream ended within its answer")
-            self._finish(FinishReason.STOP, found)
+            self._done = True
+            self._finish(found)
         return found
 
     def _read(self, said: dict[str, object], data: bytes, found: list[AnswerEvent]) -> None:
-        raise_error_of(said, data)
+        # This runs for every token, so it calls no more than it must.
+        if "error" in said or said.get("object") == "error":
+            raise_error_of(said, data)
         choices = said.get("choices")
         if isinstance(choices, list) and choices:
             choice = choices[0]
-            if is_object(choice):
+            if isinstance(choice, dict):
                 delta = choice.get("delta")
-                if is_object(delta):
-                    self._read_delta(delta, found)
+                if isinstance(delta, dict):
+                    content = delta.get("content")
+                    if content and type(content) is str and len(delta) == 1:
+                        found.append(TextDelta(content))  # As nearly all are.
+                    else:
+                        self._read_delta(delta, found)
                 reason = choice.get("finish_reason")
                 if reason is not None:
-                    finish = finish_of(reason, data)
-                    if finish is not None and not self._finished:
-                        self._finish(finish, found)
+                    self._reason = finish_of(reason, data) or self._reason
         used = said.get("usage")
         if used is not None:
             usage = usage_of(used)
@@ -127,13 +137,7 @@ class OpenAiStreamReader:
                 found.append(UsageSeen(usage))
 
     def _read_delta(self, delta: dict[str, object], found: list[AnswerEvent]) -> None:
-        content = delta.get("content")
-        if type(content) is str and len(delta) == 1:
-            # As nearly all are.
-            if content:
-                found.append(TextDelta(content))
-            return
-        said, thought = texts_of(content)
+        said, thought = texts_of(delta.get("content"))
         thought = thoughts_of(delta) or thought
         if thought:
             found.append(ReasoningDelta(thought))
@@ -190,8 +194,8 @@ class OpenAiStreamReader:
             return None
         return last
 
-    def _finish(self, reason: FinishReason, found: list[AnswerEvent]) -> None:
-        self._finished = True
+    def _finish(self, found: list[AnswerEvent]) -> None:
+        reason = self._reason or FinishReason.STOP
         # A call without arguments: its text is that of an object all the same.
         found += [
             ToolArgumentsDelta(call.index, "{}") for call in self._calls if not call.has_arguments

@@ -3,8 +3,6 @@
 A field that is null is one that isn't there, as OpenAI has it.
 """
 
-import math
-
 from trunkline.gateway.conversation import JsonObject
 from trunkline.gateway.protocols import BadRequestBody
 
@@ -63,7 +61,7 @@ def optional_number(body: JsonObject, name: str, least: float, most: float) -> f
     value = body.get(name)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise BadRequestBody(f"{name} must be a number", name)
     if not least <= value <= most:
         raise BadRequestBody(f"{name} must lie between {least:g} and {most:g}", name)

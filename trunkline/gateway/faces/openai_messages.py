@@ -33,6 +33,8 @@ class MessageReader:
     def __init__(self) -> None:
         self.system: list[Text] = []
         self.turns: list[Turn] = []
+        self.has_names = False
+        """Whether a speaker has a name, which nobody else's protocol has."""
         self._tool_names: dict[str, str] = {}
         self._results: list[ToolResult] = []
         # Calls of the old kind, `function_call`, have no ids: results are told apart by name.
@@ -43,6 +45,7 @@ class MessageReader:
         role = message.get("role")
         if role not in ("tool", "function"):
             self.finish()
+            self.has_names = self.has_names or message.get("name") is not None
         match role:
             case "user":
                 parts: tuple[Part, ...] = _content(message, path, images=True)

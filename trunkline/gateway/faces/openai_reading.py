@@ -3,7 +3,7 @@
 https://platform.openai.com/docs/api-reference/chat/create
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from trunkline.gateway.conversation import Conversation, JsonObject, OutputFormat
 from trunkline.gateway.faces.openai_fields import (
@@ -22,12 +22,13 @@ from trunkline.gateway.protocols import BadRequestBody
 
 MOST_STOPS = 4
 _MOST_TOKENS = 10**9
+_ONLY_OPENAI = "works only with a provider that speaks OpenAI's protocol"
 _EFFORTS = frozenset({"minimal", "low", "medium", "high", "xhigh", "max"})
 
 _READ = frozenset(
     {
         "model", "messages", "stream", "stream_options", "n",
-        "tools", "tool_choice", "functions", "function_call", "parallel_tool_calls",
+        "tools", "tool_choice", "parallel_tool_calls",
         "response_format", "max_tokens", "max_completion_tokens",
         "temperature", "top_p", "top_k", "stop", "seed", "presence_penalty", "frequency_penalty",
         "reasoning_effort", "modalities",
@@ -36,7 +37,15 @@ _READ = frozenset(
 # For the books alone: nobody misses them in an answer.
 _BOOKKEEPING = frozenset({"user", "metadata"})
 # Without them the answer would be another one than is asked for.
-_REFUSED = frozenset({"audio", "web_search_options", "moderation"})
+_REFUSED = {
+    "audio": _ONLY_OPENAI,
+    "web_search_options": _ONLY_OPENAI,
+    "moderation": _ONLY_OPENAI,
+    # An answer has the new form, which whoever asks in the old one does not read.
+    "functions": f"{_ONLY_OPENAI}: declare tools",
+    "function_call": f"{_ONLY_OPENAI}: give tool_choice",
+}
+_MOST_IGNORED = 20
 
 
 def read_request(body: JsonObject) -> Conversation:
@@ -48,17 +57,17 @@ def read_request(body: JsonObject) -> Conversation:
         messages.read(object_of(message, path), path)
     messages.finish()
     if not messages.turns:
-        raise BadRequestBody("messages must hold one of a user at least", "messages")
-    tools, tool_choice = read_tools(body)
+        raise BadRequestBody("messages must hold one that isn't the system's", "messages")
+    tools = read_tools(body)
     effort, reasoning_tokens = _reasoning(body)
     most = optional_count(body, "max_completion_tokens", 1, _MOST_TOKENS)
     most_by_old_name = optional_count(body, "max_tokens", 1, _MOST_TOKENS)
     return Conversation(
         system=tuple(messages.system),
         turns=tuple(messages.turns),
-        tools=tools,
-        tool_choice=tool_choice,
-        parallel_tool_calls=optional_flag(body, "parallel_tool_calls"),
+        tools=tools.tools,
+        tool_choice=tools.choice,
+        parallel_tool_calls=tools.parallel,
         output=_output(body),
         max_output_tokens=most_by_old_name if most is None else most,
         temperature=optional_number(body, "temperature", 0, 2),
@@ -73,7 +82,7 @@ def read_request(body: JsonObject) -> Conversation:
         reasoning_tokens=reasoning_tokens,
         user=optional_text(body, "user"),
         stream=body.get("stream") is True,
-        ignored=tuple(_ignored(body)),
+        ignored=_ignored(body, messages),
     )
 
 
@@ -85,12 +94,9 @@ def asks_for_usage(body: JsonObject) -> bool:
 
 def _refuse(body: JsonObject) -> None:
     """What asks for another kind of answer than a chat of ours can hold."""
-    for name in _REFUSED:
+    for name, why in _REFUSED.items():
         if body.get(name) is not None:
-            raise BadRequestBody(
-                f"{name} works only with a provider that speaks OpenAI's protocol: leave it out",
-                name,
-            )
+            raise BadRequestBody(f"{name} {why}", name)
     if body.get("modalities") not in (None, [], ["text"]):
         raise BadRequestBody(
             'modalities other than ["text"] work only with a provider that speaks OpenAI\'s '
@@ -103,14 +109,20 @@ def _refuse(body: JsonObject) -> None:
     optional_object(body, "stream_options")
 
 
-def _ignored(body: JsonObject) -> Iterator[str]:
+def _ignored(body: JsonObject, messages: MessageReader) -> tuple[str, ...]:
     """The parameters that are left out. Their names go into a header: none but plain words may."""
+    ignored = ["messages.name"] if messages.has_names else []
     for name, value in body.items():
         if name in _READ or name in _BOOKKEEPING or value is None or value is False:
             continue
         if not (name.isascii() and name.isidentifier() and len(name) <= 64):
             raise BadRequestBody("a parameter's name is no plain word: leave it out")
-        yield name
+        ignored.append(name)
+    if len(ignored) > _MOST_IGNORED:
+        raise BadRequestBody(
+            f"more than {_MOST_IGNORED} parameters have no counterpart: leave some out"
+        )
+    return tuple(ignored)
 
 
 def _reasoning(body: JsonObject) -> tuple[str | None, int | None]:

@@ -1,4 +1,4 @@
-"""Reads what a request in OpenAI's protocol says of tools, in its new words and its old ones.
+"""Reads what a request in OpenAI's protocol says of tools.
 
 https://platform.openai.com/docs/guides/function-calling
 """
@@ -22,31 +22,36 @@ _CUSTOM = (
 
 
 class AskedTools(NamedTuple):
-    """The tools, and which of them are to be called."""
+    """The tools, which of them are to be called, and whether several at once."""
 
-    tools: tuple[Tool, ...]
-    choice: ToolChoice | None
+    tools: tuple[Tool, ...] = ()
+    choice: ToolChoice | None = None
+    parallel: bool | None = None
 
 
 def read_tools(body: JsonObject) -> AskedTools:
-    """`tools` and `tool_choice`, or `functions` and `function_call`. Raises `BadRequestBody`."""
-    given, old = body.get("tools"), body.get("functions")
+    """`tools`, `tool_choice` and `parallel_tool_calls`; without tools nothing is said of the
+    others. Raises `BadRequestBody`.
+    """
+    parallel = optional_flag(body, "parallel_tool_calls")
+    given = body.get("tools")
     tools = [] if given is None else _tools(given)
-    tools += [] if old is None else _functions(old)
     names = {tool.name for tool in tools}
     if len(names) < len(tools):
         raise BadRequestBody("two tools have the same name: give each its own", "tools")
     choice, allowed = _choice(body)
+    if not tools:
+        if choice is not None and choice.mode in {"required", "named"}:
+            raise BadRequestBody("tool_choice demands a tool, but there is none", "tool_choice")
+        return AskedTools()
     if choice is None:
-        return AskedTools(tuple(tools), None)
-    if choice.mode in {"required", "named"} and not tools:
-        raise BadRequestBody("tool_choice demands a tool, but there are no tools", "tool_choice")
+        return AskedTools(tuple(tools), None, parallel)
     for name in [choice.name] if choice.name is not None else allowed or []:
         if name not in names:
             raise BadRequestBody("tool_choice names a tool that is not in tools", "tool_choice")
     if allowed is not None:
         tools = [tool for tool in tools if tool.name in allowed]
-    return AskedTools(tuple(tools), choice)
+    return AskedTools(tuple(tools), choice, parallel)
 
 
 def _tools(given: object) -> list[Tool]:
@@ -58,11 +63,6 @@ def _tools(given: object) -> list[Tool]:
             raise BadRequestBody(f"{path}: a tool that is no function {_CUSTOM}", f"{path}.type")
         tools.append(_tool(tool.get("function"), f"{path}.function"))
     return tools
-
-
-def _functions(given: object) -> list[Tool]:
-    functions = list_of(given, "functions")
-    return [_tool(one, f"functions[{number}]") for number, one in enumerate(functions)]
 
 
 def _tool(given: object, path: str) -> Tool:
@@ -79,7 +79,7 @@ def _choice(body: JsonObject) -> tuple[ToolChoice | None, list[str] | None]:
     """The choice, and the names of the tools that alone may be called where it says so."""
     choice = body.get("tool_choice")
     if choice is None:
-        return _old_choice(body.get("function_call")), None
+        return None, None
     match choice:
         case "auto" | "none" | "required":
             return ToolChoice(choice), None
@@ -107,19 +107,6 @@ def _allowed(given: object) -> tuple[ToolChoice, list[str]]:
         case "auto" | "required" as mode if names:
             return ToolChoice(mode), names
     raise BadRequestBody(f'{path} must have tools, and a mode of "auto" or "required"', path)
-
-
-def _old_choice(given: object) -> ToolChoice | None:
-    match given:
-        case None:
-            return None
-        case "auto" | "none":
-            return ToolChoice(given)
-        case {"name": str(name)} if name:
-            return ToolChoice("named", name)
-    raise BadRequestBody(
-        'function_call must be "none", "auto", or an object with a name', "function_call"
-    )
 
 
 def _function_name(given: object, path: str) -> str:

@@ -24,7 +24,13 @@ from trunkline.gateway.dialects.openai_answers import (
 from trunkline.gateway.dialects.openai_streams import DONE
 from trunkline.gateway.faces.openai_reading import asks_for_usage
 from trunkline.gateway.framing import EventSplitter, EventTooLarge, ServerSentEvent
-from trunkline.gateway.protocols import BadRequestBody, ProviderCall, SeenAnswer, StreamCut
+from trunkline.gateway.protocols import (
+    BadRequestBody,
+    ProviderCall,
+    SeenAnswer,
+    StreamCut,
+    StreamFailed,
+)
 
 _OTHER_TOKENS = ("function_call", "audio")
 
@@ -60,7 +66,7 @@ class OpenAiPassing:
         """Looks at one stream. Usage by itself passes where the caller asked for it."""
         many = body.get("n")
         return OpenAiPassingStream(
-            choices=many if type(many) is int else 1, usage_passes=asks_for_usage(body)
+            choices=max(1, many) if isinstance(many, int) else 1, usage_passes=asks_for_usage(body)
         )
 
 
@@ -86,13 +92,17 @@ class OpenAiPassingStream:
 
     def feed(self, chunk: bytes) -> bytes:
         """What to pass on of these bytes. Raises `StreamFailed`, or `StreamCut` where an event is
-        too large.
+        too large; nothing of the same bytes has passed then, so tokens among them begin nothing.
         """
+        begun = self.begun
         try:
             events = self._splitter.feed(chunk)
+            return b"".join([event.raw for event in events if self._passes(event)])
+        except StreamFailed:
+            self.begun = begun
+            raise
         except EventTooLarge as error:
             raise StreamCut(f"the provider sent {error}") from None
-        return b"".join([event.raw for event in events if self._passes(event)])
 
     def end(self) -> bytes:
         """What is left: an event without its blank line, and `[DONE]` where only the finish reason
@@ -119,13 +129,15 @@ class OpenAiPassingStream:
             said: object = orjson.loads(data)
         except orjson.JSONDecodeError:
             return False
-        if not is_object(said):
+        if not isinstance(said, dict):
             return False
-        raise_error_of(said, data)
+        # This runs for every token, so it calls no more than it must.
+        if "error" in said or said.get("object") == "error":
+            raise_error_of(said, data)
         choices = said.get("choices")
         if isinstance(choices, list):
             for choice in choices:
-                if is_object(choice):
+                if isinstance(choice, dict):
                     self._look(choice, data)
         used = said.get("usage")
         if used is None:
@@ -136,7 +148,7 @@ class OpenAiPassingStream:
 
     def _look(self, choice: dict[str, object], data: bytes) -> None:
         delta = choice.get("delta")
-        if is_object(delta):
+        if isinstance(delta, dict):
             content = delta.get("content")
             # Nearly all have content alone.
             said = len(content) if type(content) is str and len(delta) == 1 else _said_in(delta)
