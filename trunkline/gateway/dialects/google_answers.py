@@ -109,8 +109,9 @@ class Reading:
 
     def take(self, response: Json, said: list[AnswerEvent], raw: bytes) -> None:
         """Adds what a response says. `raw` are its bytes. Raises `StreamFailed`."""
-        if "error" in response:
-            raise _failed(response["error"], raw)
+        error = response.get("error")
+        if error is not None:
+            raise _failed(error, raw)
         told = response.get("usageMetadata")
         if isinstance(told, dict):
             self.told = told

@@ -2,9 +2,13 @@
 
 import itertools
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from hypothesis import strategies as st
 
+from db.vocabulary import ProviderKind
+from trunkline.failover.classes import FailureClass
+from trunkline.failover.failed_answers import failed_answer
 from trunkline.gateway.answers import (
     AnswerEvent,
     Finished,
@@ -14,7 +18,7 @@ from trunkline.gateway.answers import (
     Usage,
     UsageSeen,
 )
-from trunkline.gateway.protocols import StreamReader
+from trunkline.gateway.protocols import StreamFailed, StreamReader
 
 WHOLE = 2**30
 
@@ -57,6 +61,12 @@ def arguments_of(events: Sequence[AnswerEvent], index: int) -> str:
     """A call's arguments."""
     deltas = [event for event in events if isinstance(event, ToolArgumentsDelta)]
     return "".join(event.text for event in deltas if event.index == index)
+
+
+def class_of(kind: ProviderKind, failed: StreamFailed) -> FailureClass:
+    """What the failure means for a chain."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    return failed_answer(kind, failed.status, {}, failed.body, now).failure_class
 
 
 def finish_of(events: Sequence[AnswerEvent]) -> Finished:

@@ -286,6 +286,8 @@ def test_effort(name: str, effort: str, config: dict[str, object]) -> None:
         ("gemini-2.5-pro", 1, 128),
         ("gemini-2.5-pro", 32_000, 32_000),
         ("gemini-3-pro-preview", 32_000, 32_000),
+        ("gemini-3-pro-preview", 9, 128),
+        ("gemini-flash-lite-latest", 9, 512),
     ],
 )
 def test_budget_stays_within_what_the_model_takes(name: str, tokens: int, budget: int) -> None:
@@ -300,6 +302,7 @@ def test_budget_stays_within_what_the_model_takes(name: str, tokens: int, budget
         ("gemini-2.5-pro", {"thinkingBudget": 128}, ("reasoning_effort",)),
         ("gemini-3-flash-preview", {"thinkingLevel": "minimal"}, ("reasoning_effort",)),
         ("gemini-3.8-flash", {"thinkingLevel": "low"}, ("reasoning_effort",)),
+        ("gemini-pro-latest", {"thinkingBudget": 512}, ("reasoning_effort",)),
         ("gemini-2.0-flash", None, ()),
     ],
 )

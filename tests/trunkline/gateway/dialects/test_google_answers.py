@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from db.vocabulary import ProviderKind
 from tests.trunkline.gateway.dialects.reading import (
     ANY_JSON,
     CUTS,
     arguments_of,
+    class_of,
     finish_of,
     last_usage,
     read_all,
@@ -23,6 +25,7 @@ from tests.trunkline.gateway.dialects.reading import (
     without_usage,
 )
 from tests.trunkline.gateway.dialects.simulated import SimulatedProvider, simulated_provider
+from trunkline.failover.classes import FailureClass
 from trunkline.gateway.answers import (
     AnswerEvent,
     ChatAnswer,
@@ -146,6 +149,7 @@ def test_answer_that_went_wrong_is_a_failure_that_may_be_tried_again(reason: str
             failing()
         assert failed.value.status == 502
         assert orjson.loads(failed.value.body)["error"]["status"] == reason
+        assert class_of(ProviderKind.GOOGLE, failed.value) is FailureClass.TRANSIENT
 
 
 @pytest.mark.parametrize(
@@ -236,7 +240,7 @@ def test_body_that_is_no_whole_answer_is_unreadable(body: bytes) -> None:
         ({"code": 200}, 500),
         ({"code": "429"}, 500),
         ("broken", 500),
-        (None, 500),
+        ({}, 500),
     ],
 )
 def test_error_within_a_200_has_its_status_and_its_words(error: object, status: int) -> None:
@@ -248,6 +252,10 @@ def test_error_within_a_200_has_its_status_and_its_words(error: object, status: 
     with pytest.raises(StreamFailed) as failed:
         read(body)
     assert failed.value.status == status
+
+
+def test_error_that_is_null_is_none() -> None:
+    assert read(response({"text": "x"}, finish="STOP", error=None)).parts == (Text("x"),)
 
 
 def test_stream_brings_thoughts_words_and_calls_in_their_order() -> None:

@@ -99,6 +99,16 @@ def test_calls_and_results_go_with_names_and_objects() -> None:
     ]  # fmt: skip
 
 
+def test_what_is_said_before_a_result_is_said_once() -> None:
+    said = [
+        message["content"]
+        for message in messages_of(
+            user(Text("look:"), ToolResult("c1", (Text("sunny"),)), Text("so?"))
+        )
+    ]
+    assert said == ["look:", "sunny", "so?"]
+
+
 def test_result_keeps_the_name_that_it_came_with() -> None:
     [message] = messages_of(user(ToolResult("c9", (Text("x"),), name="look")))
     assert message["tool_name"] == "look"

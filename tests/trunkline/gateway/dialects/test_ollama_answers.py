@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from db.vocabulary import ProviderKind
 from tests.trunkline.gateway.dialects.reading import (
     ANY_JSON,
     CUTS,
     arguments_of,
+    class_of,
     finish_of,
     last_usage,
     read_all,
@@ -22,6 +24,7 @@ from tests.trunkline.gateway.dialects.reading import (
     thoughts_of,
 )
 from tests.trunkline.gateway.dialects.simulated import SimulatedProvider, simulated_provider
+from trunkline.failover.classes import FailureClass
 from trunkline.gateway.answers import (
     AnswerEvent,
     ChatAnswer,
@@ -125,7 +128,8 @@ def test_usage(counts: dict[str, object], usage: Usage | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b"<html>", b"{}", orjson.dumps(line("cut")), b'{"done": 1}']
+    "body",
+    [b"", b"[]", b"<html>", b"{}", orjson.dumps(line("cut")), b'{"done": 1}', b'{"done": true}'],
 )
 def test_body_that_is_no_whole_answer_is_unreadable(body: bytes) -> None:
     with pytest.raises(UnreadableAnswer):
@@ -139,6 +143,7 @@ def test_error_within_a_200_is_a_failure_with_its_words() -> None:
             failing()
         assert failed.value.status == 500
         assert orjson.loads(failed.value.body) == error
+        assert class_of(ProviderKind.OLLAMA, failed.value) is FailureClass.TRANSIENT
 
 
 @pytest.mark.parametrize(
@@ -155,7 +160,7 @@ def test_call_that_cannot_be_read_is_a_failure(calls: object) -> None:
     ):
         with pytest.raises(StreamFailed) as failed:
             failing()
-        assert failed.value.status == 502
+        assert class_of(ProviderKind.OLLAMA, failed.value) is FailureClass.TRANSIENT
 
 
 def test_stream_brings_thoughts_words_and_calls_in_their_order() -> None:
