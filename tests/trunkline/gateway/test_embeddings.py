@@ -20,7 +20,7 @@ from db.vocabulary import ProviderKind
 from server.simulated.app import running_simulator
 from server.simulated.behaviour import Behaviour
 from server.simulated.timing import SkippedTiming
-from tests.trunkline.gateway.dialects.reading import ANY_JSON
+from tests.trunkline.gateway.dialects.reading import ANY_JSON, UNTIMED
 from trunkline.gateway import embeddings
 from trunkline.gateway.answers import Usage
 from trunkline.gateway.embeddings import Embeddings, EmbeddingsAsked
@@ -84,6 +84,7 @@ def test_wrong_parameter_is_refused_by_its_name(more: dict[str, object], param: 
     assert refused.value.param == param
 
 
+@UNTIMED
 @given(st.dictionaries(st.sampled_from(["input", "dimensions", "encoding_format", "x"]), ANY_JSON))
 def test_any_request_is_read_and_asked_or_refused(body: dict[str, Any]) -> None:
     try:
@@ -236,6 +237,7 @@ def test_body_that_is_no_answer_is_unreadable(body: bytes) -> None:
             embeddings.read(kind, body, asked("a"))
 
 
+@UNTIMED
 @given(ANY_JSON)
 def test_any_json_is_an_answer_or_none(value: object) -> None:
     for kind in WITH_EMBEDDINGS:

@@ -4,7 +4,7 @@ import orjson
 import pytest
 from hypothesis import given
 
-from tests.trunkline.gateway.dialects.reading import ANY_JSON
+from tests.trunkline.gateway.dialects.reading import ANY_JSON, UNTIMED
 from trunkline.gateway.conversation import ToolCall
 from trunkline.gateway.protocols import CannotSay, UnreadableAnswer
 from trunkline.gateway.provider_json import (
@@ -53,6 +53,7 @@ def test_token_count(value: object, count: int | None) -> None:
     assert token_count(value) == count
 
 
+@UNTIMED
 @given(ANY_JSON)
 def test_arguments_are_written_and_read_back(value: object) -> None:
     text = write_arguments(value)

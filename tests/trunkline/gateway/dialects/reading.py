@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from db.vocabulary import ProviderKind
@@ -21,6 +22,8 @@ from trunkline.gateway.answers import (
 from trunkline.gateway.protocols import StreamFailed, StreamReader
 
 WHOLE = 2**30
+UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A busy machine fails no test."""
 
 
 def read_all(reader: StreamReader, stream: bytes, size: int = WHOLE) -> list[AnswerEvent]:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.trunkline.gateway.dialects.conversations import CONVERSATIONS, HELLO, PIXEL, model, user
+from tests.trunkline.gateway.dialects.reading import UNTIMED
 from trunkline.gateway.conversation import (
     Conversation,
     Image,
@@ -333,6 +334,7 @@ def test_text_that_json_cannot_carry_is_refused(text: str) -> None:
         asked(Conversation(turns=[user(Text(text))]))
 
 
+@UNTIMED
 @given(CONVERSATIONS, st.sampled_from(["gemini-2.5-pro", "gemini-3-flash", "gemma-3"]))
 def test_any_chat_is_asked_or_refused(conversation: Conversation, name: str) -> None:
     try:

@@ -14,6 +14,7 @@ from db.vocabulary import ProviderKind
 from tests.trunkline.gateway.dialects.reading import (
     ANY_JSON,
     CUTS,
+    UNTIMED,
     arguments_of,
     class_of,
     finish_of,
@@ -319,6 +320,7 @@ STREAM = sse(
 )
 
 
+@UNTIMED
 @given(CUTS)
 def test_cuts_change_nothing(cuts: list[int]) -> None:
     whole = read_all(GoogleDialect().stream_reader(), STREAM)
@@ -339,6 +341,7 @@ LIKE_RESPONSES = st.recursive(
 )
 
 
+@UNTIMED
 @given(LIKE_RESPONSES | st.builds(response, LIKE_RESPONSES, finish=LIKE_RESPONSES))
 def test_any_json_is_an_answer_or_none(value: Any) -> None:
     body = orjson.dumps(value)
@@ -349,6 +352,7 @@ def test_any_json_is_an_answer_or_none(value: Any) -> None:
         assert isinstance(read_all(reader, b"data: " + body + b"\n\n")[-1], Finished)
 
 
+@UNTIMED
 @given(st.binary(max_size=300), CUTS)
 def test_any_bytes_are_an_answer_or_none(stream: bytes, cuts: list[int]) -> None:
     with pytest.raises((UnreadableAnswer, StreamFailed)):

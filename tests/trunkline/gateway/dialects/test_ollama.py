@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 
 from tests.trunkline.gateway.dialects.conversations import CONVERSATIONS, HELLO, PIXEL, model, user
+from tests.trunkline.gateway.dialects.reading import UNTIMED
 from trunkline.gateway.conversation import (
     Conversation,
     Image,
@@ -206,6 +207,7 @@ def test_one_call_at_a_time_has_no_counterpart() -> None:
     assert call_of(replace(HELLO, parallel_tool_calls=False)).dropped == ("parallel_tool_calls",)
 
 
+@UNTIMED
 @given(CONVERSATIONS)
 def test_any_chat_is_asked_or_refused(conversation: Conversation) -> None:
     try:

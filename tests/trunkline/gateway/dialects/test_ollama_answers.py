@@ -14,6 +14,7 @@ from db.vocabulary import ProviderKind
 from tests.trunkline.gateway.dialects.reading import (
     ANY_JSON,
     CUTS,
+    UNTIMED,
     arguments_of,
     class_of,
     finish_of,
@@ -215,6 +216,7 @@ def test_endless_line_is_a_cut() -> None:
 STREAM = lines(line(thinking="häm"), line("日本語\n"), line(tool_calls=[WEATHER]), done(**COUNTS))
 
 
+@UNTIMED
 @given(CUTS)
 def test_cuts_change_nothing(cuts: list[int]) -> None:
     whole = read_all(OllamaDialect().stream_reader(), STREAM)
@@ -232,6 +234,7 @@ LIKE_ANSWERS = st.recursive(
 )
 
 
+@UNTIMED
 @given(LIKE_ANSWERS | LIKE_ANSWERS.map(lambda value: {"done": True, "message": value}))
 def test_any_json_is_an_answer_or_none(value: Any) -> None:
     body = orjson.dumps(value)
@@ -241,6 +244,7 @@ def test_any_json_is_an_answer_or_none(value: Any) -> None:
         assert isinstance(read_all(OllamaDialect().stream_reader(), body)[-1], Finished)
 
 
+@UNTIMED
 @given(st.binary(max_size=300), CUTS)
 def test_any_bytes_are_an_answer_or_none(stream: bytes, cuts: list[int]) -> None:
     with pytest.raises((UnreadableAnswer, StreamFailed)):
