@@ -114,8 +114,9 @@ class Reading:
 
     def take(self, response: Json, said: list[AnswerEvent], raw: bytes) -> None:
         """Adds what a response says. `raw` are its bytes. Raises `StreamFailed`."""
-        if "error" in response:
-            raise _failed(response["error"], raw)
+        error = response.get("error")
+        if error is not None:
+            raise _failed(error, raw)
         told = response.get("usageMetadata")
         if isinstance(told, dict):
             self.told = told
@@ -137,27 +138,22 @@ class Reading:
         `promptTokenCount` holds what came from the cache, but not what the provider's own tools
         brought in; `candidatesTokenCount` does not hold thoughts. A count of 0 is left out.
         """
-        if self.told is None:
+        told = self.told
+        if told is None:
             return None
-        counts = [
-            token_count(self.told.get(name, 0))
-            for name in (
-                "promptTokenCount",
-                "toolUsePromptTokenCount",
-                "cachedContentTokenCount",
-                "candidatesTokenCount",
-                "thoughtsTokenCount",
-            )
-        ]
-        prompt, tools, cached, candidates, thoughts = (count or 0 for count in counts)
-        if None in counts or not prompt + tools + candidates + thoughts:
+        prompt = token_count(told.get("promptTokenCount", 0))
+        tools = token_count(told.get("toolUsePromptTokenCount", 0))
+        cached = token_count(told.get("cachedContentTokenCount", 0))
+        candidates = token_count(told.get("candidatesTokenCount", 0))
+        thoughts = token_count(told.get("thoughtsTokenCount", 0))
+        if prompt is None or tools is None or cached is None:
             return None
-        return Usage(
-            input=prompt + tools,
-            cache_read=min(cached, prompt + tools),
-            output=candidates + thoughts,
-            reasoning=thoughts,
-        )
+        if candidates is None or thoughts is None:
+            return None
+        input_, output = prompt + tools, candidates + thoughts
+        if not input_ + output:
+            return None
+        return Usage(input_, min(cached, input_), 0, output, thoughts)
 
     def _candidate(self, candidate: Json, said: list[AnswerEvent]) -> None:
         content = candidate.get("content")

@@ -51,7 +51,12 @@ def google_model(wire_name: str) -> GoogleModel:
         # An alias of the newest model, which takes a budget whether it is of the second or the
         # third generation. Of any other name (Gemma, a tuned model) nothing is known.
         if _LATEST.match(name):
-            return GoogleModel(Thinking.BUDGET, can_stop_thinking="pro" not in name, is_third=True)
+            return GoogleModel(
+                Thinking.BUDGET,
+                least_budget=512,
+                can_stop_thinking="pro" not in name,
+                is_third=True,
+            )
         return GoogleModel(Thinking.NONE)
     version = int(versioned[1]), int(versioned[2] or 0)
     if version >= (3, 0):
@@ -67,6 +72,7 @@ def _third(name: str, version: tuple[int, int]) -> GoogleModel:
     """
     return GoogleModel(
         Thinking.LEVEL,
+        least_budget=128,
         most_budget=32_768,
         can_stop_thinking=False,
         least_level="minimal" if "flash" in name and version <= (3, 1) else "low",

@@ -35,20 +35,18 @@ Json = dict[str, object]
 def read_answer(body: bytes) -> ChatAnswer:
     """A whole answer. Raises `UnreadableAnswer`, `StreamFailed`."""
     answer = read_object(body)
-    if "error" in answer:
+    if answer.get("error") is not None:
         raise StreamFailed(500, body)
-    if answer.get("done") is not True:
-        raise UnreadableAnswer("the answer does not say that it is done: it may not be whole")
     message = answer.get("message")
+    if answer.get("done") is not True or not isinstance(message, dict):
+        raise UnreadableAnswer("the answer holds no message, or does not say that it is done")
     parts: list[AnswerPart] = []
-    calls: list[ToolCall] = []
-    if isinstance(message, dict):
-        thinking, content = message.get("thinking"), message.get("content")
-        if isinstance(thinking, str) and thinking:
-            parts.append(Reasoning(thinking))
-        if isinstance(content, str) and content:
-            parts.append(Text(content))
-        calls = _calls(message.get("tool_calls"))
+    thinking, content = message.get("thinking"), message.get("content")
+    if isinstance(thinking, str) and thinking:
+        parts.append(Reasoning(thinking))
+    if isinstance(content, str) and content:
+        parts.append(Text(content))
+    calls = _calls(message.get("tool_calls"))
     return ChatAnswer(
         parts=(*parts, *calls),
         finish=_finish(answer, has_calls=bool(calls)),
@@ -98,7 +96,7 @@ class OllamaStreamReader:
             return
         if not isinstance(answer, dict) or self._is_done:
             return
-        if "error" in answer:
+        if answer.get("error") is not None:
             raise StreamFailed(500, line)
         message = answer.get("message")
         if isinstance(message, dict):

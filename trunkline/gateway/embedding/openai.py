@@ -32,7 +32,7 @@ def _in_order(data: list[object]) -> list[object]:
         if not isinstance(entry, dict):
             raise UnreadableAnswer("an embedding is no object")
         index = entry.get("index", place)
-        if isinstance(index, bool) or not isinstance(index, int) or index in vectors:
+        if isinstance(index, bool) or not isinstance(index, int):
             raise UnreadableAnswer("the embeddings are not numbered")
         vectors[index] = entry.get("embedding")
     if vectors.keys() != set(range(len(data))):
