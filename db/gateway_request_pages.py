@@ -62,6 +62,21 @@ class GatewayRequestCondition:
     begin: datetime | None = None
     end: datetime | None = None
 
+    def includes(self, row: GatewayRequestRow) -> bool:
+        """Whether a row matches: what `_matching` asks the store."""
+        listed: tuple[tuple[object, Sequence[object] | None], ...] = (
+            (row.failover_chain_id or 0, self.chain_ids),
+            (row.model_id or 0, self.model_ids),
+            (row.agent or "", self.agents),
+            (row.outcome, self.outcomes),
+            (row.endpoint, self.endpoints),
+        )
+        return (
+            all(values is None or value in values for value, values in listed)
+            and (self.begin is None or row.started_at >= self.begin)
+            and (self.end is None or row.started_at < self.end)
+        )
+
 
 EVERYTHING = GatewayRequestCondition()
 
@@ -107,28 +122,15 @@ async def last_gateway_request(connection: AsyncConnection) -> int:
     return await connection.scalar(select(func.max(gateway_requests.c.id))) or 0
 
 
-async def count_gateway_requests_since(
-    connection: AsyncConnection, last_id: int, condition: GatewayRequestCondition, *, most: int
-) -> int:
-    """How many match and were committed after the one with this id, counted up to `most`."""
-    newer = (
-        select(gateway_requests.c.id)
-        .where(gateway_requests.c.id > last_id, *_matching(condition))
-        .limit(most)
-    )
-    return await connection.scalar(select(func.count()).select_from(newer.subquery())) or 0
-
-
 async def gateway_requests_since(
     connection: AsyncConnection,
     last_id: int,
     condition: GatewayRequestCondition = EVERYTHING,
     *,
     most: int,
-    until: int | None = None,
-) -> Sequence[GatewayRequestRow]:
-    """Those that match and were committed after the one with this id, and not after `until`: the
-    first so many, in the order of their commits.
+) -> list[GatewayRequestRow]:
+    """Those that match and were committed after the one with this id: the first so many, in the
+    order of their commits.
     """
     statement = (
         _rows()
@@ -136,8 +138,6 @@ async def gateway_requests_since(
         .order_by(gateway_requests.c.id)
         .limit(most)
     )
-    if until is not None:
-        statement = statement.where(gateway_requests.c.id <= until)
     return [_request(row) for row in await connection.execute(statement)]
 
 

@@ -1,7 +1,7 @@
 """Fields about the gateway: its requests, a prompt through a chain, the circuits."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -19,19 +19,13 @@ from resolvers.models import load_models_by_id
 from resolvers.providers import load_providers_by_id
 from resolvers.watching import ChangeRow
 from trunkline.errors import Problem, Refused
-from trunkline.events import CircuitChanged, GatewayRequestsRecorded, Missed
+from trunkline.events import CircuitChanged, Missed
 from trunkline.failover.breakers import CircuitOf, Health
 from trunkline.failover.circuits import CircuitState
 from trunkline.failover.classes import FailureClass
 from trunkline.gateway.prompt_input import checked_prompt
 from trunkline.gateway.prompting import Prompt, run_prompt
 from trunkline.services import Services
-
-MOST_BEHIND = 1_000
-"""Requests that wait for one subscriber. Further behind, it is told to read anew."""
-READ_AT_ONCE = 100
-READ_EVERY_SECONDS = 0.25
-"""At most: a subscriber gets what came meanwhile together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,34 +110,18 @@ async def run_chain(context: OperationContext, prompt: Prompt) -> RunOutcome:
 async def watch_requests(
     context: OperationContext, condition: GatewayRequestCondition
 ) -> AsyncIterator[ChangeRow[GatewayRequestRow]]:
-    """READY, then each request that is committed from then on, in the order of commits.
+    """READY, then each request that is committed from then on, once, in the order of commits.
 
-    It holds no requests but reads on from the last that it sent, so a slow subscriber costs
-    nothing; one that is more than `MOST_BEHIND` behind hears READY instead of those.
+    READY again in place of those of which more came than is worth listing.
     """
     services = context.services
-    with services.events.subscribe(GatewayRequestsRecorded) as subscription:
-        async with services.database.read() as connection:
-            last = await store.last_gateway_request(connection)
-        yield ChangeRow(ChangeKind.READY)
-        while True:
-            # Whatever it says, even that something was missed: what is new is in the store.
-            await subscription.drained()
-            async with services.database.read() as connection:
-                newest = await store.last_gateway_request(connection)
-                behind = await store.count_gateway_requests_since(
-                    connection, last, condition, most=MOST_BEHIND + 1
-                )
-            if behind > MOST_BEHIND:
-                last = newest
+    feed = services.request_feed.watch(services.database, services.events, condition)
+    async with aclosing(feed) as requests:
+        async for found in requests:
+            if isinstance(found, Missed):
                 yield ChangeRow(ChangeKind.READY)
-                continue
-            while last < newest:
-                rows = await _requests_since(services, last, newest, condition)
-                for row in rows:
-                    yield ChangeRow(ChangeKind.CREATED, row.id, row)
-                last = rows[-1].id if len(rows) == READ_AT_ONCE else newest
-            await asyncio.sleep(READ_EVERY_SECONDS)
+            else:
+                yield ChangeRow(ChangeKind.CREATED, found.id, found)
 
 
 async def step_health(context: OperationContext, step: StepRow) -> HealthRow:
@@ -218,15 +196,6 @@ def _changed(
 
 def _instant(services: Services, seconds: float | None) -> datetime | None:
     return None if seconds is None else services.clock() + timedelta(seconds=seconds)
-
-
-async def _requests_since(
-    services: Services, last: int, newest: int, condition: GatewayRequestCondition
-) -> Sequence[GatewayRequestRow]:
-    async with services.database.read() as connection:
-        return await store.gateway_requests_since(
-            connection, last, condition, most=READ_AT_ONCE, until=newest
-        )
 
 
 async def _load_requests(services: Services, ids: Sequence[int]) -> Mapping[int, GatewayRequestRow]:

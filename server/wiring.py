@@ -6,6 +6,8 @@ it takes them a third of a second.
 """
 
 import gc
+import os
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -26,7 +28,9 @@ from trunkline.processes.announcing import COMMAND_LINE, Announcer
 from trunkline.processes.bus import Bus, NoBus
 from trunkline.processes.following import following
 from trunkline.providers.outgoing import Outgoing, PrivateNetworks
+from trunkline.providers.proxies import BadProxySetting, Proxies
 from trunkline.providers.seeding import seed_providers
+from trunkline.providers.trust import BadTrustSetting, trusted_certificates
 from trunkline.secrets import Secrets
 from trunkline.services import Services
 from trunkline.usage.agents import KnownAgents
@@ -58,6 +62,7 @@ async def running_services(
     Raises `CannotStart`. `held` saves reading the credentials twice.
     """
     known = held or credentials(settings)
+    proxies, trust = _ways_out()
     catalog = KnownCatalog()
     async with open_database(settings) as database:
         await seed_providers(database, catalog, system_clock)
@@ -71,6 +76,8 @@ async def running_services(
                 private_networks=(
                     "default" if settings.private_networks == "allow" else settings.private_networks
                 ),
+                proxies=proxies,
+                trust=trust,
                 most_agents=settings.most_agents,
                 bus=bus,
             ) as services,
@@ -95,6 +102,7 @@ async def command_services(settings: Settings) -> AsyncIterator[Services]:
     Servers hear of what it commits; it doesn't hear of what they do. Raises `CannotStart`.
     """
     held = credentials(settings)
+    proxies, trust = _ways_out()
     async with (
         open_database(settings) as database,
         open_bus(settings, database) as bus,
@@ -102,6 +110,8 @@ async def command_services(settings: Settings) -> AsyncIterator[Services]:
             database,
             held.secrets,
             private_networks="deny" if settings.private_networks == "deny" else "default",
+            proxies=proxies,
+            trust=trust,
             most_agents=settings.most_agents,
             bus=bus,
             writer=COMMAND_LINE,
@@ -135,6 +145,8 @@ async def services_on(
     clock: Clock = system_clock,
     catalog: KnownCatalog | None = None,
     private_networks: PrivateNetworks = "default",
+    proxies: Proxies | None = None,
+    trust: ssl.SSLContext | None = None,
     most_agents: int = DEFAULT_MOST_AGENTS,
     bus: Bus | None = None,
     writer: str | None = None,
@@ -146,7 +158,7 @@ async def services_on(
     """
     known = catalog or KnownCatalog()
     events = EventBus()
-    async with Outgoing(private_networks) as outgoing:
+    async with Outgoing(private_networks, proxies=proxies, trust=trust) as outgoing:
         services = Services(
             database=database,
             events=events,
@@ -163,6 +175,14 @@ async def services_on(
         )
         yield services
         await services.recording.drain()
+
+
+def _ways_out() -> tuple[Proxies, ssl.SSLContext | None]:
+    """The proxies and certificates of the environment. Raises `CannotStart`."""
+    try:
+        return Proxies.from_environment(os.environ), trusted_certificates(os.environ)
+    except (BadProxySetting, BadTrustSetting) as error:
+        raise CannotStart(str(error)) from error
 
 
 async def _migrate(database: Database) -> None:

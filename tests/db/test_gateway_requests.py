@@ -139,6 +139,11 @@ async def test_filters_narrow_pages_and_counts(database: Database) -> None:
     ):
         names, _, total = await page(database, **condition)
         assert (names, total) == (expected, len(expected)), condition
+        # The live push asks no store.
+        asked = GatewayRequestCondition(**condition)
+        everything = await since(database, 0)
+        included = {row.request_id for row in everything if asked.includes(row)}
+        assert included == set(expected), condition
 
 
 async def test_names_outlive_their_objects(database: Database) -> None:

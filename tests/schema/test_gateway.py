@@ -1,12 +1,13 @@
 """The gateway over GraphQL, on both databases: requests listed and watched, circuits, health."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, aclosing
 from typing import Any
 
 import pytest
 
+from db import gateway_request_pages
 from db.chains import ChainRow
 from db.gateway_requests import NewGatewayRequest, insert_gateway_requests
 from db.vocabulary import AttemptOutcome, GatewayOutcome, ProviderKind
@@ -23,6 +24,7 @@ from trunkline.failover.breakers import CircuitOf
 from trunkline.failover.chains import NewChain, create_chain, delete_chain
 from trunkline.failover.classes import AttemptFailure, FailureClass
 from trunkline.failover.steps import StepInput
+from trunkline.gateway import request_feed
 from trunkline.gateway.prompting import Prompt, PromptRun
 from trunkline.providers.changes import NewProvider, create_provider
 from trunkline.services import Services
@@ -184,30 +186,82 @@ async def test_a_filter_that_cannot_match_is_refused(
     assert await refusal(context, LIST, filter=wanted) == f"BAD_USER_INPUT: {message}"
 
 
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing waits between two readings."""
+    monkeypatch.setattr(request_feed, "READ_EVERY_SECONDS", 0)
+
+
+@pytest.mark.usefixtures("at_once")
 async def test_each_request_is_pushed_once_in_order(
-    services: Services, context: OperationContext, monkeypatch: pytest.MonkeyPatch
+    services: Services, context: OperationContext
 ) -> None:
-    monkeypatch.setattr(gateway, "READ_AT_ONCE", 2)
-    monkeypatch.setattr(gateway, "READ_EVERY_SECONDS", 0)
     await record(services, request("before"))
-    async with aclosing(await watch(context, COMPLETED, filter={"agents": ["a"]})) as updates:
+    async with (
+        aclosing(await watch(context, COMPLETED, filter={"agents": ["a"]})) as updates,
+        aclosing(await watch(context, COMPLETED)) as every,
+    ):
         assert await received(updates) == {"kind": "READY", "id": None, "gatewayRequest": None}
+        assert (await received(every))["kind"] == "READY"
         await record(services, *(request(f"r-{n}", agent="ab"[n % 2]) for n in range(7)))
         # The same again, which stores nothing, and another one.
         await record(services, request("r-0", agent="a"))
         await record(services, request("r-8", agent="a"))
         messages = [await received(updates) for _ in range(5)]
-    assert [one["gatewayRequest"]["requestId"] for one in messages] == [
-        "r-0", "r-2", "r-4", "r-6", "r-8",
-    ]  # fmt: skip
+        all_of_them = [await received(every) for _ in range(8)]
+    names = [one["gatewayRequest"]["requestId"] for one in messages]
+    assert names == ["r-0", "r-2", "r-4", "r-6", "r-8"]
     assert {one["kind"] for one in messages} == {"CREATED"}
+    names = [one["gatewayRequest"]["requestId"] for one in all_of_them]
+    assert names == [*(f"r-{n}" for n in range(7)), "r-8"]
 
 
+@pytest.mark.usefixtures("at_once")
+async def test_whoever_comes_later_gets_what_is_committed_from_then_on(
+    services: Services, context: OperationContext
+) -> None:
+    """Also where the others come and go, and nobody is left for a while."""
+    async with aclosing(await watch(context, COMPLETED)) as first:
+        await received(first)
+        await record(services, request("one"))
+        async with aclosing(await watch(context, COMPLETED)) as second:
+            await received(second)
+            await record(services, request("two"))
+            assert (await received(second))["gatewayRequest"] == {"requestId": "two"}
+    await record(services, request("unseen"))
+    async with aclosing(await watch(context, COMPLETED)) as third:
+        await received(third)
+        await record(services, request("three"))
+        assert (await received(third))["gatewayRequest"] == {"requestId": "three"}
+
+
+@pytest.mark.usefixtures("at_once")
+async def test_a_hundred_watchers_cost_the_store_what_one_does(
+    services: Services, context: OperationContext, count_statements: Callable[[], Any]
+) -> None:
+    async with AsyncExitStack() as stack:
+        watchers = [
+            await stack.enter_async_context(aclosing(await watch(context, COMPLETED)))
+            for _ in range(100)
+        ]
+        for one in watchers:
+            await received(one)
+        with count_statements() as statements:
+            await record(services, *(request(f"r-{n}") for n in range(3)))
+            for one in watchers:
+                assert [(await received(one))["gatewayRequest"]["requestId"] for _ in range(3)] == [
+                    "r-0",
+                    "r-1",
+                    "r-2",
+                ]
+        assert len([one for one in statements if one.startswith("SELECT gateway_requests")]) == 1
+
+
+@pytest.mark.usefixtures("at_once")
 async def test_requests_of_other_processes_are_pushed_too(
-    services: Services, context: OperationContext, monkeypatch: pytest.MonkeyPatch
+    services: Services, context: OperationContext
 ) -> None:
     """The follower of a server knows only that something was recorded: it says `Missed`."""
-    monkeypatch.setattr(gateway, "READ_EVERY_SECONDS", 0)
     async with aclosing(await watch(context, COMPLETED)) as updates:
         await received(updates)
         await services.database.transact(
@@ -218,18 +272,54 @@ async def test_requests_of_other_processes_are_pushed_too(
     assert message["gatewayRequest"] == {"requestId": "theirs"}
 
 
+@pytest.mark.usefixtures("at_once")
 async def test_a_subscriber_that_lags_is_told_to_read_anew(
     services: Services, context: OperationContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gateway, "MOST_BEHIND", 3)
-    monkeypatch.setattr(gateway, "READ_EVERY_SECONDS", 0)
+    monkeypatch.setattr(request_feed, "MOST_WAITING", 3)
+    async with (
+        aclosing(await watch(context, COMPLETED)) as slow,
+        aclosing(await watch(context, COMPLETED)) as quick,
+        aclosing(await watch(context, COMPLETED, filter={"agents": ["a"]})) as narrow,
+    ):
+        for one in (slow, quick, narrow):
+            await received(one)
+        # Of two readings, each short enough: only who doesn't take them is behind.
+        for n in range(2):
+            await record(services, request(f"r-{n}"), request(f"s-{n}"))
+            assert (await received(quick))["gatewayRequest"] == {"requestId": f"r-{n}"}
+            assert (await received(quick))["gatewayRequest"] == {"requestId": f"s-{n}"}
+        await record(services, request("last", agent="a"))
+        assert (await received(quick))["gatewayRequest"] == {"requestId": "last"}
+        assert (await received(slow))["kind"] == "READY"
+        assert (await received(slow))["gatewayRequest"] == {"requestId": "last"}
+        assert (await received(narrow))["gatewayRequest"] == {"requestId": "last"}
+        # Of one reading more than is worth listing: all are told.
+        await record(services, *(request(f"t-{n}") for n in range(4)))
+        for one in (slow, quick, narrow):
+            assert (await received(one))["kind"] == "READY"
+
+
+@pytest.mark.usefixtures("at_once")
+async def test_a_store_that_cannot_be_read_ends_the_subscription(
+    services: Services, context: OperationContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_arguments: object, **_options: object) -> None:
+        raise OSError("the disk is gone")
+
     async with aclosing(await watch(context, COMPLETED)) as updates:
         await received(updates)
-        await record(services, *(request(f"lost-{n}") for n in range(4)))
-        assert (await received(updates))["kind"] == "READY"
-        await record(services, *(request(f"r-{n}") for n in range(3)))
-        messages = [await received(updates) for _ in range(3)]
-    assert [one["gatewayRequest"]["requestId"] for one in messages] == ["r-0", "r-1", "r-2"]
+        monkeypatch.setattr(gateway_request_pages, "gateway_requests_since", broken)
+        await record(services, request("one"))
+        async with asyncio.timeout(10):
+            result = await anext(updates)
+        assert result.errors[0].extensions["code"] == "INTERNAL"
+    monkeypatch.undo()
+    monkeypatch.setattr(request_feed, "READ_EVERY_SECONDS", 0)
+    async with aclosing(await watch(context, COMPLETED)) as again:
+        await received(again)
+        await record(services, request("two"))
+        assert (await received(again))["gatewayRequest"] == {"requestId": "two"}
 
 
 def fail(services: Services, model_id: int, provider_id: int, failure: AttemptFailure) -> None:
