@@ -31,7 +31,7 @@ _COLUMNS = tuple(column.name for column in gateway_requests.columns if column.na
 _INSERT = BulkInsert.into(gateway_requests, _COLUMNS, on_conflict="(request_id) DO NOTHING")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class NewGatewayRequest:
     """A request that ended, to insert. 0 and "" stand for none.
 

@@ -96,6 +96,13 @@ class RequestLog:
         )
 
 
+def _new_id() -> str:
+    """128 bits in hexadecimal: 48 of the time in milliseconds, so that rows which are named by it
+    lie one after another in an index, and 80 of chance.
+    """
+    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
+
+
 class _Exchange:
     """What has been said on one request so far."""
 
@@ -103,7 +110,7 @@ class _Exchange:
     __slots__ = ("_scope", "_send", "begun", "request_id", "status")
 
     def __init__(self, scope: Scope, send: Send) -> None:
-        self.request_id = secrets.token_hex(16)
+        self.request_id = _new_id()
         # A state of our own: the server shares its between requests.
         scope["state"] = {**scope.get("state", {}), "request_id": self.request_id}
         self._scope = scope

@@ -6,7 +6,6 @@ twice is counted once.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from db.engine import Connection
 from db.gateway_requests import GatewayAttemptRow, NewGatewayRequest, insert_gateway_requests
@@ -37,8 +36,10 @@ async def store_requests(services: Services, ended: Sequence[EndedRequest]) -> N
         now = services.clock()
         tried = {attempt.model_id for one in ended for attempt in one.row.attempts if attempt.sent}
         overrides = await load_overrides(connection, sorted(tried))
-        priced = [_priced(services, one, overrides) for one in ended]
-        rows = [event for request in priced for event in _events(request)]
+        for one in ended:
+            _price(services, one, overrides)
+        requests = [one.row for one in ended]
+        rows = [event for request in requests for event in _events(request)]
         told: list[Event] = [GatewayRequestsRecorded(now)]
         if rows:
             inserted = await insert_events(connection, rows, now=now)
@@ -47,7 +48,7 @@ async def store_requests(services: Services, ended: Sequence[EndedRequest]) -> N
             )
             told.append(UsageRecorded((await advance_clock(connection, now)).as_of))
         # Last: it holds the clock's row, which who records usage takes after the rollups.
-        await insert_gateway_requests(connection, priced)
+        await insert_gateway_requests(connection, requests)
         return None, told
 
     try:
@@ -56,16 +57,11 @@ async def store_requests(services: Services, ended: Sequence[EndedRequest]) -> N
         raise Unstorable("a total would exceed what can be summed exactly") from error
 
 
-def _priced(services: Services, ended: EndedRequest, overrides: Overrides) -> NewGatewayRequest:
-    attempts = [
-        replace(
-            attempt, cost_nanos=_cost(services, ended.models[attempt.model_id], attempt, overrides)
-        )
-        if attempt.sent
-        else attempt
-        for attempt in ended.row.attempts
-    ]
-    return replace(ended.row, attempts=attempts)
+def _price(services: Services, ended: EndedRequest, overrides: Overrides) -> None:
+    for attempt in ended.row.attempts:
+        if attempt.sent:
+            model = ended.models[attempt.model_id]
+            attempt.cost_nanos = _cost(services, model, attempt, overrides)
 
 
 def _cost(

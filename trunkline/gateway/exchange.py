@@ -179,8 +179,10 @@ class Exchange(Generic[T]):
 
     def _own_time_ms(self) -> float:
         """Of the time since the request came, what was neither a provider's nor waited for."""
-        spent = sum(one.milliseconds for one in self._run.attempts)
-        return max(0.0, self._since_began() - spent - self._run.waited_seconds * 1_000)
+        own = self._since_began() - self._run.waited_seconds * 1_000
+        for one in self._run.attempts:
+            own -= one.milliseconds
+        return max(own, 0.0)
 
     def _since_began(self) -> float:
         return (self._means.now() - self._began) * 1_000
