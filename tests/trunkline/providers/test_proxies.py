@@ -223,7 +223,18 @@ async def test_a_private_address_goes_by_the_proxy_for_kinds_that_may_be_private
     assert proxy.asked == ["GET http://10.0.0.1/v1/models"]
 
 
-async def test_a_proxy_that_refuses_says_so_and_shows_no_password(scripted: Scripted) -> None:
+async def test_no_failure_on_the_way_through_a_proxy_shows_its_password(
+    scripted: Scripted, tmp_path: Path
+) -> None:
+    async with (
+        scripted_server(Authority(tmp_path).server(HOST)) as untrusted,
+        proxy_server(untrusted.url, "user:planted-password") as proxy,
+        Outgoing(
+            proxies=proxies(HTTPS_PROXY=f"http://user:planted-password@127.0.0.1:{proxy.port}")
+        ) as outgoing,
+    ):
+        with pytest.raises(TlsFailed) as failed:
+            await ask(outgoing, f"https://{HOST}", ProviderKind.OPENAI)
     async with proxy_server(scripted.url, "user:right") as proxy:
         url = f"http://user:planted-password@127.0.0.1:{proxy.port}"
         async with Outgoing(proxies=proxies(HTTPS_PROXY=url)) as outgoing:
@@ -234,7 +245,7 @@ async def test_a_proxy_that_refuses_says_so_and_shows_no_password(scripted: Scri
     async with Outgoing(proxies=proxies(HTTPS_PROXY=url)) as outgoing:
         with pytest.raises(Unreachable, match="proxy can't be reached") as gone:
             await ask(outgoing, f"https://{HOST}", ProviderKind.OPENAI)
-    for error in (refused.value, gone.value):
+    for error in (failed.value, refused.value, gone.value):
         cause = error.__cause__
         shown = "".join(traceback.format_exception(error)) + repr(error) + repr(cause)
         shown += repr(getattr(cause, "request_info", "")) + repr(cause.args if cause else "")

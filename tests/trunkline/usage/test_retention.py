@@ -1,6 +1,7 @@
 """Retention on both databases: old events go, in small batches, and no total ever changes."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -141,6 +142,18 @@ async def test_requests_through_the_gateway_go_with_the_events_of_their_days(
     await expire_events(services.database, 7, clock)
     assert await expire_gateway_requests(services.database, sleep=pause) == 250
     assert pauses == [retention.PAUSE_SECONDS] * 2
+
+    class Slept(Exception):
+        pass
+
+    async def stop(_seconds: float) -> None:
+        raise Slept
+
+    await services.database.transact(
+        lambda connection: insert_gateway_requests(connection, [replace(old[0], request_id="late")])
+    )
+    with pytest.raises(Slept):
+        await keep_expiring(services.database, 7, clock, sleep=stop)
     async with services.database.read() as connection:
         left = await gateway_requests_since(connection, 0, GatewayRequestCondition(), most=10)
     assert [row.request_id for row in left] == ["edge", "new"]
