@@ -14,9 +14,9 @@ LONGEST_REASON = 2_000
 """Characters; what is longer is cut."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class GatewayAttemptRow:
-    """One try of a step, or why there was none.
+    """One try of a step, or why there was none. Not frozen: that takes three times as long to make.
 
     `outcome` is a failure's class or the reason why it was skipped, None for a success and for one
     that was `cancelled`. `label` is `<provider slug>/<wire name>` as it was then. Tokens are

@@ -28,7 +28,14 @@ from server.sign_in import Gate
 from trunkline.errors import TrunklineError
 from trunkline.gateway.declining import decline
 from trunkline.gateway.exchange import Caller, Exchange, StreamExchange
-from trunkline.gateway.opening import agent_of, open_chat, open_embeddings, read_body, seconds_of
+from trunkline.gateway.opening import (
+    agent_of,
+    open_chat,
+    open_embeddings,
+    passing_headers,
+    read_body,
+    seconds_of,
+)
 from trunkline.gateway.protocols import Face
 from trunkline.gateway.speeches import ANTHROPIC, OPENAI
 from trunkline.gateway.wires import Speech
@@ -78,6 +85,7 @@ class GatewayRoutes:
                 request_id=request_id,
                 agent=agent_of(headers.get("x-trunkline-agent"), body, agent),
                 seconds=seconds_of(headers.get("x-trunkline-timeout")),
+                headers=passing_headers(speech, headers),
             )
             with CallerWatch(receive):
                 if endpoint is GatewayEndpoint.EMBEDDINGS:

@@ -7,7 +7,7 @@ however it ends: with an answer, without, cut off, or left by its caller.
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeVar
 
@@ -31,6 +31,7 @@ from trunkline.gateway.ledger import EndedRequest
 from trunkline.gateway.protocols import (
     BadRequestBody,
     CannotSay,
+    Headers,
     PassingStream,
     ProviderCall,
     StreamCut,
@@ -39,6 +40,7 @@ from trunkline.gateway.protocols import (
 )
 from trunkline.gateway.tries import Try, attempt_row
 from trunkline.gateway.wires import StreamedWire, Wire
+from trunkline.providers.adapter import SecretHeaders
 from trunkline.providers.answer_stream import AnswerStream
 from trunkline.providers.outgoing_errors import BrokenAnswer, OutgoingError, Unreachable
 from trunkline.services import Services
@@ -58,6 +60,8 @@ class Caller:
     request_id: str
     agent: str = ""
     seconds: float = REQUEST_SECONDS
+    headers: Headers = field(default_factory=dict)
+    """That pass where the body does."""
 
 
 class Exchange(Generic[T]):
@@ -136,9 +140,10 @@ class Exchange(Generic[T]):
             answer = await self._services.outgoing.post(
                 model.provider.kind,
                 model.provider.root + call.path,
-                headers=model.provider.headers,
+                headers=_headers(model, call),
                 body=call.body,
                 timeout_seconds=seconds,
+                largest=self._wire.largest,
             )
         except OutgoingError as error:
             raise AttemptFailed(failed_request(error)) from error
@@ -266,7 +271,7 @@ class StreamExchange(Exchange[bytes]):
             async with self._services.outgoing.stream(
                 model.provider.kind,
                 model.provider.root + call.path,
-                headers=model.provider.headers,
+                headers=_headers(model, call),
                 body=call.body,
                 timeout_seconds=seconds,
             ) as answer:
@@ -308,6 +313,12 @@ async def read_on(answer: AnswerStream, stream: PassingStream) -> bytes:
     except (BrokenAnswer, Unreachable):
         # Whole, where it gave its reason to end: the stream's end will tell.
         return b""
+
+
+def _headers(model: GatewayModel, call: ProviderCall) -> Headers:
+    if not call.headers:
+        return model.provider.headers
+    return SecretHeaders({**call.headers, **model.provider.headers})
 
 
 def unreadable(status: int, reason: str) -> AttemptFailure:

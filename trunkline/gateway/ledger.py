@@ -39,6 +39,10 @@ Sleep = Callable[[float], Awaitable[None]]
 Commit = Callable[[Sequence[EndedRequest]], Awaitable[None]]
 
 
+_FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+"""Errors of our own making, which trying again doesn't mend."""
+
+
 class Unstorable(ValueError):
     """Raised by `Commit`: these can't be stored, now or ever."""
 
@@ -105,7 +109,7 @@ class Ledger:
 async def _commit(commit: Commit, batch: Sequence[EndedRequest]) -> None:
     try:
         await commit(batch)
-    except Unstorable as error:
+    except _FAULTS as error:
         if len(batch) == 1:
             log.exception(
                 "a gateway request can't be stored, and is left out",

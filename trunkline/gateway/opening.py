@@ -17,13 +17,14 @@ from trunkline.gateway.configuration import Runnable
 from trunkline.gateway.conversation import JsonObject
 from trunkline.gateway.exchange import Caller, Exchange, StreamExchange
 from trunkline.gateway.ledger import EndedRequest
-from trunkline.gateway.protocols import BadRequestBody
+from trunkline.gateway.protocols import BadRequestBody, Headers
 from trunkline.gateway.resolving import find_runnable
 from trunkline.gateway.wires import ChatWire, EmbeddingsWire, Speech
 from trunkline.services import Services
 from trunkline.usage.intake import NewUsageEvent
 
 _LONGEST_SHOWN = 100
+_LONGEST_HEADER = 1_000
 _BUDGET_STATUS = 429
 
 
@@ -64,6 +65,15 @@ def seconds_of(header: str | None) -> float:
     return min(seconds, REQUEST_SECONDS)
 
 
+def passing_headers(speech: Speech, sent: Mapping[str, str]) -> Headers:
+    """Those of a caller's headers that pass with the body. Raises `BadRequestBody`."""
+    found = {name: sent[name] for name in speech.headers if name in sent}
+    for name, value in found.items():
+        if len(value) > _LONGEST_HEADER or not (value.isascii() and value.isprintable()):
+            raise BadRequestBody(f"{name} takes at most {_LONGEST_HEADER} printable characters")
+    return found
+
+
 def agent_of(header: str | None, body: JsonObject, otherwise: str) -> str:
     """Whose request it is: the header `x-trunkline-agent`, else `metadata.agent` of the body, else
     the name of the access token. Raises `BadRequestBody`.
@@ -96,7 +106,8 @@ async def open_chat(
         raise BadRequestBody("stream is true or false", "stream")
     runnable = await admit(services, endpoint, body, caller, streamed=bool(streamed))
     created = int(services.clock().timestamp())
-    wire = ChatWire(speech, body, speech.face.answer_id(caller.request_id), created)
+    answer_id = speech.face.answer_id(caller.request_id)
+    wire = ChatWire(speech, body, answer_id, created, caller.headers)
     if streamed:
         return StreamExchange(services, wire, runnable, caller, endpoint, began=began)
     return Exchange(services, wire, runnable, caller, endpoint, began=began)

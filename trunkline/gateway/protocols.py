@@ -3,13 +3,15 @@
 All of this is plain computing on bytes and values: nothing here waits, opens or closes anything.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from trunkline.errors import TrunklineError
 from trunkline.gateway.answers import AnswerEvent, AnswerHead, ChatAnswer, Usage
 from trunkline.gateway.conversation import Conversation, JsonObject
+
+Headers: TypeAlias = Mapping[str, str]
 
 
 class BadRequestBody(TrunklineError):
@@ -51,12 +53,13 @@ class StreamCut(TrunklineError):
 class ProviderCall:
     """What to POST: a path below the provider's root (`trunkline.providers.adapter.Adapter.root`),
     with its JSON. `dropped` names the parameters, in the caller's words, that the provider doesn't
-    have and that were left out.
+    have and that were left out. `headers` go beside the provider's own.
     """
 
     path: str
     body: bytes = field(repr=False)
     dropped: tuple[str, ...] = ()
+    headers: Headers = field(default_factory=dict)
 
 
 class StreamReader(Protocol):

@@ -18,6 +18,7 @@ from trunkline.gateway.configuration import GatewayModel, GatewayProvider, Runna
 from trunkline.providers.adapter import SecretHeaders
 from trunkline.providers.changes import stored_api_key
 from trunkline.providers.connection import ADAPTERS
+from trunkline.providers.extra_headers import extra_headers_of
 from trunkline.secrets import SecretUnreadable
 from trunkline.services import Services
 
@@ -134,9 +135,10 @@ def _model(
 ) -> tuple[GatewayModel, Skipped | None]:
     adapter = ADAPTERS[provider.kind]
     skip = None if provider.enabled and row.enabled else Skipped.DISABLED
-    api_key = None
+    api_key, extra = None, {}
     try:
         api_key = stored_api_key(services, provider)
+        extra = dict(extra_headers_of(services, provider))
     except SecretUnreadable:
         skip = skip or Skipped.NO_API_KEY
     if api_key is None and provider.kind not in KINDS_WITHOUT_KEY:
@@ -146,7 +148,7 @@ def _model(
         provider.kind,
         provider.known_provider,
         adapter.root(provider.base_url),
-        SecretHeaders({"Content-Type": "application/json", **adapter.headers(api_key)}),
+        SecretHeaders({"Content-Type": "application/json", **extra, **adapter.headers(api_key)}),
     )
     capabilities = None if row.capabilities is None else frozenset(row.capabilities)
     label = f"{provider.slug}/{row.wire_name}"

@@ -12,4 +12,10 @@ OPENAI = Speech(
     OpenAiPassing(),
     frozenset({ProviderKind.OPENAI, ProviderKind.OPENAI_COMPATIBLE}),
 )
-ANTHROPIC = Speech(AnthropicFace(), AnthropicPassing(), frozenset({ProviderKind.ANTHROPIC}))
+ANTHROPIC = Speech(
+    AnthropicFace(),
+    AnthropicPassing(),
+    frozenset({ProviderKind.ANTHROPIC}),
+    # Turns features of a request on that its body makes use of.
+    headers=("anthropic-beta",),
+)

@@ -1,6 +1,6 @@
 """What one request puts on the wire to each model that is tried, and how the answer is read."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 from db.vocabulary import ModelCapability, ProviderKind
@@ -11,11 +11,21 @@ from trunkline.gateway.conversation import Conversation, JsonObject, Text
 from trunkline.gateway.dialects.speaking import DIALECTS
 from trunkline.gateway.embeddings import EmbeddingsAsked
 from trunkline.gateway.estimating import characters_in
-from trunkline.gateway.protocols import CannotSay, Face, Passing, PassingStream, ProviderCall
+from trunkline.gateway.protocols import (
+    CannotSay,
+    Face,
+    Headers,
+    Passing,
+    PassingStream,
+    ProviderCall,
+)
 from trunkline.gateway.translating import TranslatedStream
+from trunkline.providers.outgoing import LARGEST_ANSWER
 
 T_co = TypeVar("T_co", covariant=True)
 
+_LARGEST_EMBEDDINGS = 128 * 2**20
+"""Bytes: 2,048 vectors of 3,072 numbers, as JSON."""
 _IMAGE_PARTS = frozenset({"image", "image_url", "input_image"})
 
 
@@ -26,6 +36,8 @@ class Speech:
     face: Face
     passing: Passing
     kinds: frozenset[ProviderKind]
+    headers: tuple[str, ...] = ()
+    """Names, in lower case, of a caller's headers that pass with the body."""
 
 
 class Wire(Protocol[T_co]):
@@ -34,6 +46,10 @@ class Wire(Protocol[T_co]):
     @property
     def characters(self) -> int:
         """Of text in what is asked."""
+
+    @property
+    def largest(self) -> int:
+        """Bytes of an answer that comes as one, at most."""
 
     def call(self, model: GatewayModel) -> ProviderCall:
         """What to send. Raises `CannotSay` and `BadRequestBody`."""
@@ -54,10 +70,13 @@ class StreamedWire(Wire[bytes], Protocol):
 class ChatWire:
     """A chat. Where the provider speaks what the caller speaks, bodies pass as they are."""
 
-    __slots__ = ("_body", "_conversation", "_created", "_id", "_speech")
+    __slots__ = ("_body", "_conversation", "_created", "_headers", "_id", "_speech")
 
-    def __init__(self, speech: Speech, body: JsonObject, answer_id: str, created: int) -> None:
-        """`created` is in Unix seconds."""
+    def __init__(
+        self, speech: Speech, body: JsonObject, answer_id: str, created: int, headers: Headers
+    ) -> None:
+        """`created` is in Unix seconds; `headers` pass where the body does."""
+        self._headers = headers
         self._speech = speech
         self._body = body
         self._id = answer_id
@@ -69,6 +88,11 @@ class ChatWire:
         """Of all text in the body."""
         return characters_in(self._body)
 
+    @property
+    def largest(self) -> int:
+        """Bytes."""
+        return LARGEST_ANSWER
+
     def call(self, model: GatewayModel) -> ProviderCall:
         """The body as it is, or translated."""
         if (
@@ -78,7 +102,8 @@ class ChatWire:
         ):
             raise CannotSay(f"{model.label} takes no images: leave them out, or ask another model")
         if self._passes(model):
-            return self._speech.passing.ask(self._body, model.wire_name)
+            call = self._speech.passing.ask(self._body, model.wire_name)
+            return replace(call, headers=self._headers) if self._headers else call
         conversation = self._conversation
         if conversation is None:
             conversation = self._conversation = self._speech.face.read(self._body)
@@ -126,6 +151,11 @@ class EmbeddingsWire:
         """Of the texts."""
         return characters_in(self._body.get("input"))
 
+    @property
+    def largest(self) -> int:
+        """Bytes."""
+        return _LARGEST_EMBEDDINGS
+
     def call(self, model: GatewayModel) -> ProviderCall:
         """The request in the provider's protocol."""
         return embeddings.ask(model.provider.kind, self._asked, model.wire_name)
@@ -151,6 +181,11 @@ class PromptWire:
         for turn in self._conversation.turns:
             texts += [part for part in turn.parts if isinstance(part, Text)]
         return sum(len(one.text) for one in texts)
+
+    @property
+    def largest(self) -> int:
+        """Bytes."""
+        return LARGEST_ANSWER
 
     def call(self, model: GatewayModel) -> ProviderCall:
         """The request in the provider's protocol."""

@@ -110,9 +110,11 @@ class Outgoing:
         headers: Mapping[str, str],
         body: bytes,
         timeout_seconds: float,
-        on_sent: Callable[[], None] | None = None,
+        largest: int = LARGEST_ANSWER,
     ) -> Answer:
-        """POST bytes for a provider of this kind and read the answer whole, as `request` does."""
+        """POST bytes for a provider of this kind and read the answer whole, as `request` does, where
+        it has at most `largest` bytes.
+        """
         _check_headers(headers)
         return await self._send(
             self._way_to(url, may_be_private=self._may_be_private(kind)),
@@ -121,7 +123,7 @@ class Outgoing:
             headers=headers,
             data=body,
             timeout_seconds=timeout_seconds,
-            on_sent=on_sent,
+            largest=largest,
         )
 
     @asynccontextmanager
@@ -198,6 +200,7 @@ class Outgoing:
         data: bytes | None = None,
         timeout_seconds: float,
         on_sent: Callable[[], None] | None = None,
+        largest: int = LARGEST_ANSWER,
         read_body: bool = True,
     ) -> Answer:
         http_status = None
@@ -220,7 +223,7 @@ class Outgoing:
                 if not read_body:
                     response.close()
                     return Answer(response.status, lower, b"")
-                body = await _bounded(response)
+                body = await _bounded(response, largest)
                 return Answer(response.status, lower, body)
         except AnswerTooLarge as error:
             failure, cause = error, None
@@ -251,13 +254,13 @@ def _timeout(seconds: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=seconds, sock_connect=min(_CONNECT_SECONDS, seconds))
 
 
-async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+async def _bounded(response: aiohttp.ClientResponse, largest: int) -> bytes:
     parts: list[bytes] = []
     size = 0
     async for part in response.content.iter_any():
         size += len(part)
-        if size > LARGEST_ANSWER:
+        if size > largest:
             response.close()
-            raise AnswerTooLarge(f"the answer is larger than {LARGEST_ANSWER // 2**20} MiB")
+            raise AnswerTooLarge(f"the answer is larger than {largest // 2**20} MiB")
         parts.append(part)
     return b"".join(parts)

@@ -178,7 +178,8 @@ class World:
 
     async def stored(self) -> Sequence[GatewayRequestRow]:
         """The requests in the ledger's database, oldest first, once all that ended are stored."""
-        await self.services.gateway.ledger.drained()
+        async with asyncio.timeout(20):
+            await self.services.gateway.ledger.drained()
         async with self.services.database.read() as connection:
             return await gateway_requests_since(connection, 0, most=1_000)
 
