@@ -112,8 +112,8 @@ class Outgoing:
         timeout_seconds: float,
         largest: int = LARGEST_ANSWER,
     ) -> Answer:
-        """POST bytes for a provider of this kind and read the answer whole, as `request` does, where
-        it has at most `largest` bytes.
+        """POST bytes for a provider of this kind and read the answer whole, as `request` does; it
+        may have `largest` bytes.
         """
         _check_headers(headers)
         return await self._send(
