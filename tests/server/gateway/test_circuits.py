@@ -6,12 +6,13 @@ from collections import Counter
 import pytest
 
 from db.vocabulary import ProviderKind
+from server.simulated.script import Sequel
 from server.simulated.timing import SkippedTiming
 from tests.server.gateway.world import KINDS, World
 from trunkline.failover.breakers import CircuitOf
 from trunkline.failover.steps import StepInput
 from trunkline.providers.changes import ProviderUpdate, update_provider
-from trunkline.providers.testing import test_connection as try_connection
+from trunkline.providers.testing import ConnectionToTest, run_connection_test
 
 
 @pytest.fixture
@@ -113,11 +114,11 @@ async def test_a_test_that_succeeds_lets_requests_in_again_at_once(world: World)
     await world.chain("first")
     assert (await world.ask()).status == 502
     provider = await world.provider(ProviderKind.OPENAI_COMPATIBLE)
-    await try_connection(world.services, provider)
+    await run_connection_test(world.services, ConnectionToTest(provider_id=provider))
     world.behaviour.api_key = None  # The provider took the key up.
     await asyncio.sleep(0.02)
     assert world.services.gateway.breakers.health(CircuitOf.PROVIDER, provider).state == "OPEN"
-    await try_connection(world.services, provider)
+    await run_connection_test(world.services, ConnectionToTest(provider_id=provider))
     await until_closed(world, CircuitOf.PROVIDER, provider)
     assert (await world.ask()).status == 200
 
@@ -135,25 +136,34 @@ async def test_a_model_that_is_not_there_closes_no_other(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "status"), [("overloaded", 503), ("rate-limited-retry-after-90", 429)]
+    ("fault", "status", "opened"),
+    [("overloaded", 503, 10), ("rate-limited-retry-after-90", 429, 90)],
 )
 async def test_where_all_are_open_one_asks_and_the_others_are_told_when(
-    world: World, fault: str, status: int
+    world: World, fault: str, status: int, opened: int
 ) -> None:
-    await world.chain("first", "second", max_retries=4)
-    world.script(first=[fault], second=[fault])
+    await world.chain("first", max_retries=4)
+    world.script(first=[fault])
     assert (await world.ask()).status in {502, 429}
-    world.time.advance(2)
     before = len(world.seen)
-    world.script(first=["stall-after-0"], second=["stall-after-0"])
-    probing = asyncio.ensure_future(world.ask(stream=True))
-    await world.until_seen(before + 1)
-    other = await world.ask()
-    # The one probes, and what is left is the second, which a forced probe may ask as well.
-    assert len(world.seen) <= before + 2
+    world.time.advance(2)
+    world.script(first=["silent"])
+    probing = asyncio.ensure_future(world.ask())
+    probe = await world.until_seen(before + 1)
+    for _ in range(3):
+        told = await world.ask()
+        assert (told.status, told.attempts) == (status, 0)
+        assert told.headers["retry-after"] == str(opened - 2)
+        assert told.headers["x-should-retry"] == "false"
+    assert len(world.seen) == before + 1
     probing.cancel()
-    assert other.status in {status, 502, 504}
-    world.script(first=[fault], second=[fault])
+    assert await probe.until_ended() == "client_gone"
+    await world.stored()
+    # And a second later another one may.
+    assert (await world.ask()).status == status
+    world.time.advance(1)
+    world.script(first=["ok"])
+    assert [(await world.ask()).status for _ in range(2)] == [200, 200]
 
 
 async def test_a_probe_whose_caller_leaves_frees_its_place(world: World) -> None:
@@ -191,7 +201,7 @@ async def test_an_outage_of_a_minute_is_nobodys_business(world: World) -> None:
     timing = world.behaviour.timing
     assert isinstance(timing, SkippedTiming)
     await world.chain("first", "second")
-    world.script(first={"behaviours": ["overloaded"], "healthyAfterSeconds": 60}, second=["ok"])
+    world.script(first=Sequel(("overloaded",), healthy_after_seconds=60), second=["ok"])
     went = world.time.elapsed
 
     async def ask() -> str:
