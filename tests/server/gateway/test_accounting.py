@@ -145,7 +145,7 @@ async def test_a_caller_who_leaves_is_counted_once_and_marked(world: World, stre
         asking.cancel()
     assert await first.until_ended() == "client_gone"
     async with asyncio.timeout(20):
-        while not await world.stored():
+        while not await world.stored():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     [counted] = await events(world)
     assert counted["estimated"]

@@ -331,6 +331,8 @@ async def _served(services: Services) -> AsyncIterator[str]:
     )
     ready = asyncio.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        # Connections inherit it: what callers don't read mustn't vanish in the kernel's buffers.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 256 * 1024)
         server = make_server(door, ready.set)
         server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
         task = asyncio.create_task(server.serve([listener]))
