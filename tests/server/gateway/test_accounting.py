@@ -162,9 +162,9 @@ async def test_what_is_stored_twice_is_counted_once(world: World) -> None:
     await world.chain("sim-ok")
     ledger = world.services.gateway.ledger
 
-    def note_and_add(ended: EndedRequest) -> None:
-        stored.append(ended)
-        Ledger.add(ledger, ended)
+    def note_and_add(request: EndedRequest) -> None:
+        stored.append(request)
+        Ledger.add(ledger, request)
 
     ledger.add = note_and_add  # type: ignore[method-assign]  # sees what passes
     await world.ask()

@@ -1,5 +1,7 @@
 """Budgets that block: refused before anything is sent, with when it ends; or the next step."""
 
+from typing import Any
+
 import pytest
 
 from db.vocabulary import BudgetAction, ProviderKind
@@ -25,7 +27,7 @@ async def world(sqlite_world: World) -> World:
     return sqlite_world
 
 
-async def use_up(world: World, scope: BudgetScope, **where: str) -> None:
+async def use_up(world: World, scope: BudgetScope, **where: Any) -> None:
     """A budget over this, and a dollar more than it has, spent there."""
     await make_budget(
         world.services, "10", scope=scope, action=BudgetAction.BLOCK, name="Too little"

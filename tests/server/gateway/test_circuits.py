@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ def world(sqlite_world: World) -> World:
     return sqlite_world
 
 
-async def asked_of(world: World, name: str, **body: object) -> int:
+async def asked_of(world: World, name: str, **body: Any) -> int:
     """How many requests of one caller reach this model."""
     before = Counter(world.seen_models)[name]
     await world.ask(**body)
@@ -216,7 +217,7 @@ async def test_an_outage_of_a_minute_is_nobodys_business(world: World) -> None:
         assert await ask() == "second"
     assert Counter(world.seen_models)["first"] <= 8
     world.time.elapsed = went + 60
-    answered = []
+    answered: list[str] = []
     while not answered or answered[-1] != "first":
         answered.append(await ask())
         world.time.advance(3)

@@ -79,7 +79,8 @@ async def test_who_has_no_embeddings_is_passed_by(world: World) -> None:
 
 async def test_what_can_not_be_embedded_is_refused(world: World) -> None:
     await world.chain("embedder")
-    for wrong in (None, 7, {}, [{}], [None], ["x", 7]):
+    odd: tuple[object, ...] = (None, 7, {}, [{}], [None], ["x", 7])
+    for wrong in odd:
         reply = await world.ask(EMBEDDINGS, input=wrong)
         assert (reply.status, reply.error["param"]) == (400, "input"), wrong
     assert world.seen == []

@@ -3,6 +3,7 @@ has the answer held back until it is whole.
 """
 
 from itertools import product
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ def world(sqlite_world: World) -> World:
     return sqlite_world
 
 
-async def ask_for(world: World, fault: str, endpoint: str, **body: object) -> Reply:
+async def ask_for(world: World, fault: str, endpoint: str, **body: Any) -> Reply:
     """The chain `test`, whose first model meets this fault and whose second answers."""
     world.behaviour.requests.clear()
     world.behaviour.set_script(Script({"first": [fault], "second": ["ok"]}))
