@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
+import orjson
 import pytest
 
 from db.vocabulary import BudgetAction, Delivery
@@ -59,7 +60,7 @@ async def test_a_prompt_runs_through_a_chain_and_is_counted(world: World) -> Non
     assert [(one["label"], one["outcome"], one["httpStatus"]) for one in ran["attempts"]] == [
         ("openai-compatible/first", "TRANSIENT", 503), ("openai-compatible/second", None, None),
     ]  # fmt: skip
-    sent = world.seen[-1].json()
+    sent = orjson.loads(world.seen[-1].body)
     assert [one["role"] for one in sent["messages"]] in (["system", "user"], ["developer", "user"])
     [stored] = await world.stored()
     assert (stored.request_id, stored.endpoint) == (ran["requestId"], "RUN_FAILOVER_CHAIN")
