@@ -1,6 +1,5 @@
 """`trunkline demo`: everything to look at without a key. All of it is marked as simulated.
 
-
 Simulated providers are served on loopback, each on a port of its own; providers here point to them.
 Thirty days of history and the live traffic go through the use cases that real clients reach:
 nothing is put into the store behind their back, and each live request is a real one through the

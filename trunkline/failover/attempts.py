@@ -88,12 +88,13 @@ class AttemptFailed(TrunklineError):
 
 class StepSkipped(TrunklineError):
     """Raised by the port, before anything is sent: this step is not to be tried; the message says
-    why.
+    why. `wait_seconds` is until it may be tried again, where that is known.
     """
 
-    def __init__(self, skip: Skipped, reason: str) -> None:
+    def __init__(self, skip: Skipped, reason: str, wait_seconds: float | None = None) -> None:
         super().__init__(reason)
         self.skip = skip
+        self.wait_seconds = wait_seconds
 
 
 Attempt = Callable[[ResolvedStep, float], AsyncGenerator[Piece[T]]]

@@ -107,15 +107,15 @@ class Ways:
         self.attempts.append(record)
         return record
 
-    def failed(
-        self, step: ResolvedStep, failure: AttemptFailure | None, *, passed_on: bool
-    ) -> None:
-        """Remember how an attempt failed; None: nothing was sent. Raises where the run ends with
-        it.
-        """
+    def skipped(self, wait_seconds: float | None) -> None:
+        """Nothing was sent; after so long it may be, where that is known."""
+        self._failure = None
+        if wait_seconds is not None:
+            self._asked.append(wait_seconds)
+
+    def failed(self, step: ResolvedStep, failure: AttemptFailure, *, passed_on: bool) -> None:
+        """Remember how an attempt failed. Raises where the run ends with it."""
         self._failure = failure
-        if failure is None:
-            return
         if failure.failure_class in _REFUSED:
             raise RequestRefused(failure)
         if passed_on:
@@ -224,7 +224,7 @@ class Trial:
                 case StepSkipped():
                     record.cancelled = False
                     record.outcome, record.reason = error.skip, str(error)
-                    ways.failed(self.step, None, passed_on=False)
+                    ways.skipped(error.wait_seconds)
                 case _:
                     return False
         finally:

@@ -26,17 +26,21 @@ def check_request(services: Services, runnable: Runnable, agent: str) -> None:
         chain_id=runnable.chain_id or None,
     )
     if found is not None:
-        raise BudgetExhausted(found, (found.until - services.clock()).total_seconds())
+        raise _exhausted(services, found)
 
 
-def step_blocked(services: Services, provider_id: int, model_id: int) -> str | None:
-    """Why a budget keeps this step from being tried, or None where it may be."""
+def step_blocked(services: Services, provider_id: int, model_id: int) -> BudgetExhausted | None:
+    """What keeps this step from being tried, or None where no budget does."""
     if not services.blocked.any:
         return None
     found = services.blocked.find(
         services.clock(), provider_id=provider_id, model_id=model_id, agent=None, chain_id=None
     )
-    return None if found is None else blocked_by(found)
+    return None if found is None else _exhausted(services, found)
+
+
+def _exhausted(services: Services, found: Blocking) -> BudgetExhausted:
+    return BudgetExhausted(found, (found.until - services.clock()).total_seconds())
 
 
 def blocked_by(blocking: Blocking) -> str:

@@ -161,7 +161,7 @@ class Exchange(Generic[T]):
         """What to send to a step's model. Raises `StepSkipped`."""
         blocked = step_blocked(self._services, step.provider_id, step.model_id)
         if blocked is not None:
-            raise StepSkipped(Skipped.OVER_BUDGET, blocked)
+            raise StepSkipped(Skipped.OVER_BUDGET, str(blocked), blocked.retry_after)
         model = self._runnable.models[step.model_id]
         try:
             call = self._wire.call(model)

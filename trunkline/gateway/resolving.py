@@ -1,5 +1,7 @@
 """Reads what a request asks for from the database: a chain, or a model as a chain of one step."""
 
+from collections.abc import Mapping
+
 from db import chains as stored_chains
 from db import models as stored_models
 from db import providers as stored_providers
@@ -135,10 +137,11 @@ def _model(
 ) -> tuple[GatewayModel, Skipped | None]:
     adapter = ADAPTERS[provider.kind]
     skip = None if provider.enabled and row.enabled else Skipped.DISABLED
-    api_key, extra = None, {}
+    api_key = None
+    own: Mapping[str, str] = {}
     try:
         api_key = stored_api_key(services, provider)
-        extra = dict(extra_headers_of(services, provider))
+        own = extra_headers_of(services, provider)
     except SecretUnreadable:
         skip = skip or Skipped.NO_API_KEY
     if api_key is None and provider.kind not in KINDS_WITHOUT_KEY:
@@ -148,7 +151,7 @@ def _model(
         provider.kind,
         provider.known_provider,
         adapter.root(provider.base_url),
-        SecretHeaders({"Content-Type": "application/json", **extra, **adapter.headers(api_key)}),
+        SecretHeaders({**own, "Content-Type": "application/json", **adapter.headers(api_key)}),
     )
     capabilities = None if row.capabilities is None else frozenset(row.capabilities)
     label = f"{provider.slug}/{row.wire_name}"
