@@ -14,7 +14,7 @@ from trunkline.gateway.faces.anthropic import AnthropicFace
 from trunkline.gateway.protocols import CallerError
 
 JSON = {"content-type": "application/json"}
-HEAD = AnswerHead(id="01J", model="gpt-5", created=1_790_000_000)
+HEAD = AnswerHead(id="msg_01J", model="gpt-5", created=1_790_000_000)
 
 
 def client(answer: Callable[[httpx2.Request], httpx2.Response]) -> anthropic.Anthropic:

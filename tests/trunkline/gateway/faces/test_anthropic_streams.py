@@ -27,7 +27,7 @@ from trunkline.gateway.dialects.anthropic import AnthropicDialect
 from trunkline.gateway.faces.anthropic import AnthropicFace
 from trunkline.gateway.protocols import CallerError
 
-HEAD = AnswerHead(id="01J", model="gpt-5", created=1_790_000_000)
+HEAD = AnswerHead(id="msg_01J", model="gpt-5", created=1_790_000_000)
 EVERYTHING: list[AnswerEvent] = [
     ReasoningDelta("h"),
     ReasoningDelta("m", signature="sig"),
