@@ -49,6 +49,10 @@ if TYPE_CHECKING:
     from schema.chains import FailoverChain
 
 
+def _status(info: Info, root: strawberry.Parent[ProviderRow]) -> ProviderStatus:
+    return providers.status_of(info.context, root)
+
+
 @node_type(ProviderRow, description="A model provider, as configured here.")
 class Provider(Node):
     """Read from `ProviderRow`."""
@@ -58,7 +62,12 @@ class Provider(Node):
     kind: ProviderKind = plain("The protocol that it speaks.")
     base_url: str = plain("Where its API is; paths of the protocol are appended.")
     enabled: bool = plain("False where an operator switched it off.")
-    status: ProviderStatus = plain("What is known of its health.")
+    status: ProviderStatus = resolved(
+        _status,
+        "What is known of its health: by live requests through this server in the last "
+        "30 seconds, else by its last test.",
+        graphql_type=ProviderStatus,
+    )
     api_key: ApiKeyPreview | None = plain(
         "Null where no key is stored. The key itself is never readable."
     )

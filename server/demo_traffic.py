@@ -10,9 +10,10 @@ import structlog
 
 from db.vocabulary import GatewayEndpoint
 from trunkline.errors import TrunklineError
-from trunkline.gateway.exchange import Caller, StreamExchange
+from trunkline.gateway.exchange import Caller
 from trunkline.gateway.opening import open_chat
 from trunkline.gateway.speeches import OPENAI
+from trunkline.gateway.streaming import StreamExchange
 from trunkline.services import Services
 
 log = structlog.get_logger(__name__)

@@ -27,7 +27,7 @@ from server.requests import is_recorded, request_id_of
 from server.sign_in import Gate
 from trunkline.errors import TrunklineError
 from trunkline.gateway.declining import decline
-from trunkline.gateway.exchange import Caller, Exchange, StreamExchange
+from trunkline.gateway.exchange import Caller, Exchange
 from trunkline.gateway.opening import (
     agent_of,
     open_chat,
@@ -38,6 +38,7 @@ from trunkline.gateway.opening import (
 )
 from trunkline.gateway.protocols import Face
 from trunkline.gateway.speeches import ANTHROPIC, OPENAI
+from trunkline.gateway.streaming import StreamExchange
 from trunkline.gateway.wires import Speech
 from trunkline.services import Services
 

@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from server.failures import CannotStart
 from server.origins import LOOPBACK_NAMES
+from trunkline.failover.slots import DEFAULT_RUNNING
 
 PREFIX = "TRUNKLINE_"
 DEFAULT_PORT = 8787
@@ -26,6 +27,7 @@ _WHAT_TO_GIVE = {
     "log_format": "give `console` or `json`",
     "event_retention_days": "give whole days from 1 to 36500; left out, events are kept",
     "most_agents": "give a whole number from 1 to 1000000",
+    "provider_concurrency": "give a whole number from 1 to 10000",
 }
 _WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104  # recognised, not bound
 
@@ -55,6 +57,7 @@ class Settings(BaseSettings):
     log_format: Literal["console", "json"] = "console"
     event_retention_days: int | None = Field(default=None, ge=1, le=36_500)
     most_agents: int = Field(default=DEFAULT_MOST_AGENTS, ge=1, le=1_000_000)
+    provider_concurrency: int = Field(default=DEFAULT_RUNNING, ge=1, le=10_000)
     bus_url: SecretStr | None = None
 
     @field_validator("secret_keys", "allowed_hosts", "allowed_origins", mode="before")

@@ -22,6 +22,7 @@ from trunkline.catalog.known import KnownCatalog
 from trunkline.catalog.seeding import refresh_catalog
 from trunkline.clock import Clock, system_clock
 from trunkline.events import EventBus
+from trunkline.failover.slots import DEFAULT_RUNNING
 from trunkline.gateway.running import running_gateway
 from trunkline.gateway.state import GatewayState
 from trunkline.processes.announcing import COMMAND_LINE, Announcer
@@ -79,6 +80,7 @@ async def running_services(
                 proxies=proxies,
                 trust=trust,
                 most_agents=settings.most_agents,
+                provider_concurrency=settings.provider_concurrency,
                 bus=bus,
             ) as services,
         ):
@@ -148,6 +150,7 @@ async def services_on(
     proxies: Proxies | None = None,
     trust: ssl.SSLContext | None = None,
     most_agents: int = DEFAULT_MOST_AGENTS,
+    provider_concurrency: int = DEFAULT_RUNNING,
     bus: Bus | None = None,
     writer: str | None = None,
 ) -> AsyncIterator[Services]:
@@ -171,7 +174,7 @@ async def services_on(
             started_at=clock(),
             agents=KnownAgents(most_agents),
             announcer=Announcer(clock, writer=writer, bus=bus),
-            gateway=GatewayState.new(events, clock),
+            gateway=GatewayState.new(events, clock, most_running=provider_concurrency),
         )
         yield services
         await services.recording.drain()

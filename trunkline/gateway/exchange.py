@@ -4,9 +4,7 @@ It tries the steps of a chain, passes the answer on, and accounts for every atte
 however it ends: with an answer, without, cut off, or left by its caller.
 """
 
-import asyncio
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing, suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeVar
@@ -16,15 +14,14 @@ from db.vocabulary import GatewayEndpoint, GatewayOutcome
 from trunkline.failover.attempts import (
     AttemptFailed,
     AttemptRecord,
-    Piece,
     ResolvedStep,
     Skipped,
     StepSkipped,
 )
 from trunkline.failover.classes import AttemptFailure, FailureClass
-from trunkline.failover.failed_answers import MOST_BODY_BYTES, failed_answer, failed_request
+from trunkline.failover.failed_answers import failed_answer, failed_request
 from trunkline.failover.outcomes import AnswerCut, RequestRefused, RunFailed
-from trunkline.failover.running import KEEP_ALIVE, REQUEST_SECONDS, ChainRun
+from trunkline.failover.running import REQUEST_SECONDS, ChainRun
 from trunkline.gateway.budgets import step_blocked
 from trunkline.gateway.configuration import GatewayModel, Runnable
 from trunkline.gateway.ledger import EndedRequest
@@ -32,25 +29,20 @@ from trunkline.gateway.protocols import (
     BadRequestBody,
     CannotSay,
     Headers,
-    PassingStream,
     ProviderCall,
-    StreamCut,
     StreamFailed,
     UnreadableAnswer,
 )
 from trunkline.gateway.tries import Try, attempt_row
-from trunkline.gateway.wires import StreamedWire, Wire
+from trunkline.gateway.wires import Wire
 from trunkline.providers.adapter import SecretHeaders
-from trunkline.providers.answer_stream import AnswerStream
-from trunkline.providers.outgoing_errors import BrokenAnswer, OutgoingError, Unreachable
+from trunkline.providers.outgoing_errors import OutgoingError
 from trunkline.services import Services
 
 T = TypeVar("T")
 
-_EVENT_STREAMS = ("text/event-stream", "application/x-ndjson")
-_CLIENT_GONE = 499
-_AFTER_THE_END_SECONDS = 0.5
-"""How long a provider may keep a stream open that has said its last word."""
+CLIENT_GONE = 499
+"""The status of a request whose caller left, as nginx has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,12 +113,12 @@ class Exchange(Generic[T]):
 
     async def answer(self) -> T:
         """The answer, whole. Raises a `RunFailed`."""
-        outcome, status = GatewayOutcome.CANCELLED, _CLIENT_GONE
+        outcome, status = GatewayOutcome.CANCELLED, CLIENT_GONE
         try:
             answer = await self._run.answer(self._ask)
             outcome, status = GatewayOutcome.ANSWERED, 200
         except RunFailed as error:
-            outcome, status = _outcome_of(error), error.status
+            outcome, status = outcome_of(error), error.status
             raise
         finally:
             self._overhead_ms = self._own_time_ms()
@@ -140,7 +132,7 @@ class Exchange(Generic[T]):
             answer = await self._services.outgoing.post(
                 model.provider.kind,
                 model.provider.root + call.path,
-                headers=_headers(model, call),
+                headers=headers_for(model, call),
                 body=call.body,
                 timeout_seconds=seconds,
                 largest=self._wire.largest,
@@ -225,97 +217,8 @@ class Exchange(Generic[T]):
         self._services.gateway.ledger.add(EndedRequest(row, self._runnable.models))
 
 
-class StreamExchange(Exchange[bytes]):
-    """One whose answer is streamed: iterate over its `stream` once, instead."""
-
-    def __init__(
-        self,
-        services: Services,
-        wire: StreamedWire,
-        runnable: Runnable,
-        caller: Caller,
-        endpoint: GatewayEndpoint,
-        *,
-        began: float,
-    ) -> None:
-        super().__init__(services, wire, runnable, caller, endpoint, began=began)
-        self._streamed = True
-        self._streamed_wire = wire
-
-    async def stream(self) -> AsyncGenerator[bytes | None]:
-        """The answer as it comes; None says that it is still waited for, so that the caller can be
-        shown that we are there. Close it. Raises a `RunFailed`, also after pieces came.
-        """
-        outcome, status = GatewayOutcome.CANCELLED, _CLIENT_GONE
-        try:
-            pieces = self._run.pieces(self._attempt, self._runnable.delivery)
-            async with aclosing(pieces):
-                async for said in pieces:
-                    if said == KEEP_ALIVE:
-                        yield None
-                    elif said.size:
-                        if self._first_token_ms is None:
-                            self._first_token_ms = round(self._since_began())
-                        yield said.payload
-            outcome, status = GatewayOutcome.ANSWERED, 200
-        except RunFailed as error:
-            outcome, status = _outcome_of(error), error.status
-            raise
-        finally:
-            self._account(outcome, status)
-
-    async def _attempt(self, step: ResolvedStep, seconds: float) -> AsyncGenerator[Piece[bytes]]:
-        model, call = self._call(step)
-        one = self._begin(model)
-        try:
-            async with self._services.outgoing.stream(
-                model.provider.kind,
-                model.provider.root + call.path,
-                headers=_headers(model, call),
-                body=call.body,
-                timeout_seconds=seconds,
-            ) as answer:
-                if not 200 <= answer.status < 300:
-                    body = await answer.beginning(MOST_BODY_BYTES)
-                    raise AttemptFailed(self._failed(model, answer.status, answer.headers, body))
-                if not answer.headers.get("content-type", "").startswith(_EVENT_STREAMS):
-                    raise AttemptFailed(unreadable(answer.status, "the answer is no stream"))
-                one.stream = stream = self._streamed_wire.stream(model)
-                while chunk := await read_on(answer, stream):
-                    payload = stream.feed(chunk)
-                    yield Piece(payload, is_token=stream.begun, size=len(payload))
-                if rest := stream.end():
-                    yield Piece(rest, is_token=stream.begun, size=len(rest))
-        except OutgoingError as error:
-            raise AttemptFailed(failed_request(error)) from error
-        except StreamFailed as error:
-            raise AttemptFailed(self._failed(model, error.status, {}, error.body)) from error
-        except StreamCut as error:
-            raise AttemptFailed(unreadable(200, str(error))) from error
-
-
-async def read_on(answer: AnswerStream, stream: PassingStream) -> bytes:
-    """The next bytes of a stream, none where there are no more to come.
-
-    A provider that has said its last word may keep the connection open, or break it: the answer is
-    whole all the same. Raises an `OutgoingError`, or `StreamCut` where the answer isn't.
-    """
-    if stream.done:
-        if not answer.at_end:
-            # Read on only so that the connection may serve others.
-            with suppress(TimeoutError, OutgoingError):
-                async with asyncio.timeout(_AFTER_THE_END_SECONDS):
-                    while await answer.read():
-                        pass
-        return b""
-    try:
-        return await answer.read()
-    except (BrokenAnswer, Unreachable):
-        # Whole, where it gave its reason to end: the stream's end will tell.
-        return b""
-
-
-def _headers(model: GatewayModel, call: ProviderCall) -> Headers:
+def headers_for(model: GatewayModel, call: ProviderCall) -> Headers:
+    """The provider's, and those that pass from the caller."""
     if not call.headers:
         return model.provider.headers
     return SecretHeaders({**call.headers, **model.provider.headers})
@@ -326,7 +229,8 @@ def unreadable(status: int, reason: str) -> AttemptFailure:
     return AttemptFailure(FailureClass.TRANSIENT, status, None, reason)
 
 
-def _outcome_of(error: RunFailed) -> GatewayOutcome:
+def outcome_of(error: RunFailed) -> GatewayOutcome:
+    """How a request ended that ended so."""
     match error:
         case RequestRefused():
             return GatewayOutcome.REFUSED

@@ -15,10 +15,11 @@ from trunkline.gateway import embeddings
 from trunkline.gateway.budgets import BudgetExhausted, check_request
 from trunkline.gateway.configuration import Runnable
 from trunkline.gateway.conversation import JsonObject
-from trunkline.gateway.exchange import Caller, Exchange, StreamExchange
+from trunkline.gateway.exchange import Caller, Exchange
 from trunkline.gateway.ledger import EndedRequest
 from trunkline.gateway.protocols import BadRequestBody, Headers
 from trunkline.gateway.resolving import find_runnable
+from trunkline.gateway.streaming import StreamExchange
 from trunkline.gateway.wires import ChatWire, EmbeddingsWire, Speech
 from trunkline.services import Services
 from trunkline.usage.intake import NewUsageEvent

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from trunkline.gateway.accounting import store_requests
+from trunkline.gateway.provider_status import StatusWatch
 from trunkline.gateway.recovering import Recovery
 from trunkline.services import Services
 
@@ -20,6 +21,7 @@ async def running_gateway(services: Services) -> AsyncIterator[None]:
     tasks = [
         asyncio.create_task(ledger.run(partial(store_requests, services))),
         asyncio.create_task(Recovery(services).run()),
+        asyncio.create_task(StatusWatch(services).run()),
     ]
     try:
         yield
