@@ -216,4 +216,5 @@ class AttemptOutcome(StrEnum):
     OPEN = "OPEN"
     TOO_SMALL = "TOO_SMALL"
     UNSUPPORTED = "UNSUPPORTED"
+    BUSY = "BUSY"
     OVER_BUDGET = "OVER_BUDGET"
