@@ -11,16 +11,14 @@ READ_AHEAD_BYTES = 16 * 1024
 
 
 class AnswerStream:
-    """Made by `Outgoing.stream`, which also lets go of it. `headers` has lower-case names."""
+    """Made by `Outgoing.stream`, which also lets go of it. `headers` finds names in any case."""
 
     __slots__ = ("_response", "headers", "status")
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
         self.status = response.status
-        self.headers: Mapping[str, str] = {
-            name.lower(): value for name, value in response.headers.items()
-        }
+        self.headers: Mapping[str, str] = response.headers
 
     @property
     def at_end(self) -> bool:

@@ -34,7 +34,7 @@ _CONNECT_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer. `headers` has lower-case names."""
+    """A whole answer. `headers` finds names in any case."""
 
     status: int
     headers: Mapping[str, str]
@@ -135,7 +135,6 @@ class Outgoing:
         headers: Mapping[str, str],
         body: bytes,
         timeout_seconds: float,
-        on_sent: Callable[[], None] | None = None,
     ) -> AsyncIterator[AnswerStream]:
         """POST for a provider of this kind, and read the answer while it comes.
 
@@ -152,7 +151,6 @@ class Outgoing:
                 proxy=way.proxy,
                 headers=headers,
                 data=body,
-                trace_request_ctx=on_sent,
                 allow_redirects=False,
                 read_bufsize=READ_AHEAD_BYTES,
                 timeout=_timeout(timeout_seconds),
@@ -207,7 +205,8 @@ class Outgoing:
         failure: OutgoingError
         cause: Exception | None
         try:
-            async with way.session.request(
+            session = way.session if on_sent is None else way.telling
+            async with session.request(
                 method,
                 url,
                 proxy=way.proxy,
@@ -219,12 +218,11 @@ class Outgoing:
                 timeout=_timeout(timeout_seconds),
             ) as response:
                 http_status = response.status
-                lower = {name.lower(): value for name, value in response.headers.items()}
                 if not read_body:
                     response.close()
-                    return Answer(response.status, lower, b"")
+                    return Answer(response.status, response.headers, b"")
                 body = await _bounded(response, largest)
-                return Answer(response.status, lower, body)
+                return Answer(response.status, response.headers, body)
         except AnswerTooLarge as error:
             failure, cause = error, None
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
