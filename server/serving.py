@@ -27,6 +27,7 @@ from server.credentials import ADMIN_TOKEN_FILE, Credentials, credentials, make_
 from server.database_lock import sole_server
 from server.failures import CannotStart
 from server.gateway_routes import GatewayRoutes
+from server.http_protocol import HttpProtocol
 from server.logs import configure_logs
 from server.settings import PREFIX, Settings
 from server.sign_in import Gate
@@ -134,7 +135,7 @@ def make_server(door: FrontDoor, when_ready: Callable[[], None]) -> uvicorn.Serv
     """The server of this application; `when_ready` is called when it listens."""
     config = uvicorn.Config(
         build_app(door),
-        http="httptools",
+        http=HttpProtocol,
         ws=SocketProtocol,
         ws_max_size=LARGEST_MESSAGE,
         ws_per_message_deflate=False,
