@@ -78,7 +78,9 @@ class ChatWire:
         ):
             raise CannotSay(f"{model.label} takes no images: leave them out, or ask another model")
         if self._passes(model):
-            return self._speech.passing.ask(self._body, model.wire_name)
+            return self._speech.passing.ask(
+                self._body, model.wire_name, takes_signatures=model.provider.takes_signatures
+            )
         conversation = self._conversation
         if conversation is None:
             conversation = self._conversation = self._speech.face.read(self._body)
