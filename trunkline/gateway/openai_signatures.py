@@ -12,7 +12,7 @@ _OWNER = "google"
 _MARK = "thought_signature"
 
 
-def signed(call: dict[str, object], signature: str | None) -> dict[str, object]:
+def signed(call: JsonObject, signature: str | None) -> JsonObject:
     """The call of a message or of a stream's delta, with its signature where it has one."""
     if signature is None:
         return call

@@ -64,7 +64,7 @@ def test_thoughts_that_nobody_of_this_protocol_signed_are_left_out(signature: st
     kept = {"type": "text", "text": "hi"}
     own = {"type": "thinking", "thinking": "hm", "signature": "c2ln"}
     thought = {"type": "thinking", "thinking": "hm", "signature": signature}
-    said = [
+    said: list[dict[str, object]] = [
         {"role": "user", "content": "hi"},
         {"role": "assistant", "content": [thought]},
         {"role": "assistant", "content": [thought, own, kept]},
