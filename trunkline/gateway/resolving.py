@@ -1,5 +1,7 @@
 """Reads what a request asks for from the database: a chain, or a model as a chain of one step."""
 
+from collections.abc import Mapping
+
 from db import chains as stored_chains
 from db import models as stored_models
 from db import providers as stored_providers
@@ -18,6 +20,7 @@ from trunkline.gateway.configuration import GatewayModel, GatewayProvider, Runna
 from trunkline.providers.adapter import SecretHeaders
 from trunkline.providers.changes import stored_api_key
 from trunkline.providers.connection import ADAPTERS
+from trunkline.providers.extra_headers import extra_headers_of
 from trunkline.secrets import SecretUnreadable
 from trunkline.services import Services
 
@@ -135,8 +138,10 @@ def _model(
     adapter = ADAPTERS[provider.kind]
     skip = None if provider.enabled and row.enabled else Skipped.DISABLED
     api_key = None
+    own: Mapping[str, str] = {}
     try:
         api_key = stored_api_key(services, provider)
+        own = extra_headers_of(services, provider)
     except SecretUnreadable:
         skip = skip or Skipped.NO_API_KEY
     if api_key is None and provider.kind not in KINDS_WITHOUT_KEY:
@@ -146,7 +151,7 @@ def _model(
         provider.kind,
         provider.known_provider,
         adapter.root(provider.base_url),
-        SecretHeaders({"Content-Type": "application/json", **adapter.headers(api_key)}),
+        SecretHeaders({**own, "Content-Type": "application/json", **adapter.headers(api_key)}),
     )
     capabilities = None if row.capabilities is None else frozenset(row.capabilities)
     label = f"{provider.slug}/{row.wire_name}"

@@ -1,10 +1,12 @@
-"""The gateway's time in tests: it stands still until a test lets some pass, or somebody sleeps."""
+"""The gateway's time in tests: it stands still until a test lets some pass, or somebody pauses."""
 
 import asyncio
 import heapq
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import count
+
+from trunkline.failover.backoff import LONGEST_SECONDS
 
 _BEGAN = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 
@@ -21,7 +23,10 @@ class Ring:
 
 
 class SetTime:
-    """A sleep is over at once, and has let its time pass. `slept` tells how long each was."""
+    """A pause before a retry is over at once, and has let its time pass; `slept` tells how long
+    each was. What sleeps for longer than those (to keep a connection alive) sleeps until the test
+    lets so much time pass.
+    """
 
     def __init__(self) -> None:
         self.elapsed = 0.0
@@ -39,6 +44,11 @@ class SetTime:
 
     async def sleep(self, seconds: float) -> None:
         """Let so much time pass, and others run."""
+        if seconds > LONGEST_SECONDS:
+            over = asyncio.Event()
+            self.call_later(seconds, over.set)
+            await over.wait()
+            return
         self.slept.append(seconds)
         self.advance(seconds)
         await asyncio.sleep(0)

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -24,6 +24,7 @@ from server.sign_in import Gate
 from server.simulated.app import running_simulator
 from server.simulated.behaviour import Behaviour
 from server.simulated.request_log import SeenRequest
+from server.simulated.script import Script
 from server.simulated.timing import SkippedTiming
 from server.wiring import services_on
 from tests.server.gateway.set_time import SetTime
@@ -49,6 +50,17 @@ PATHS = {
 }
 """Where the simulated provider speaks each kind's protocol."""
 HELLO = [{"role": "user", "content": "hello"}]
+KINDS = (
+    ProviderKind.OPENAI_COMPATIBLE,
+    ProviderKind.ANTHROPIC,
+    ProviderKind.GOOGLE,
+    ProviderKind.OLLAMA,
+)
+"""One for each protocol of providers."""
+CHAT = "/v1/chat/completions"
+MESSAGES = "/v1/messages"
+ENDPOINTS = (CHAT, MESSAGES)
+"""One for each protocol of callers."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +81,48 @@ class Reply:
     def attempts(self) -> int:
         """What the header says of them."""
         return int(self.headers["x-trunkline-attempts"])
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The error in a whole answer."""
+        found: dict[str, Any] = self.json()["error"]
+        return found
+
+    @property
+    def events(self) -> list[Any]:
+        """The JSON of a stream's events, without `[DONE]`."""
+        return [orjson.loads(data) for data in self._data if data != b"[DONE]"]
+
+    @property
+    def stream_error(self) -> dict[str, Any] | None:
+        """The error that ends a stream, where one does."""
+        found: dict[str, Any] | None = self.events[-1].get("error")
+        return found
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether a stream says that it is: `[DONE]`, or `message_stop`."""
+        return self._data[-1:] == [b"[DONE]"] or self.events[-1].get("type") == "message_stop"
+
+    @property
+    def text(self) -> str:
+        """What the model said, whichever protocol it is in, streamed or not."""
+        if not self.headers["content-type"].startswith("text/event-stream"):
+            answer = self.json()
+            if "choices" in answer:
+                return str(answer["choices"][0]["message"]["content"])
+            return "".join(block.get("text", "") for block in answer["content"])
+        texts = []
+        for event in self.events:
+            for choice in event.get("choices", ()):
+                texts.append(choice["delta"].get("content") or "")
+            if event.get("type") == "content_block_delta":
+                texts.append(event["delta"].get("text", ""))
+        return "".join(texts)
+
+    @property
+    def _data(self) -> list[bytes]:
+        return [line[6:] for line in self.body.splitlines() if line.startswith(b"data: ")]
 
 
 class World:
@@ -93,7 +147,7 @@ class World:
 
     async def provider(self, kind: ProviderKind, slug: str | None = None, **fields: Any) -> int:
         """The provider of this kind at the simulator; its slug is the kind's name in lower case."""
-        name = slug or kind.value.lower().replace("_", "-")
+        name = slug or slug_of(kind)
         if name not in self._providers:
             given: dict[str, Any] = {
                 "slug": name, "name": name, "kind": kind, "api_key": KEY,
@@ -115,6 +169,10 @@ class World:
             self._models[key] = (await create_model(self.services, new)).id
         return self._models[key]
 
+    def named(self, wire_name: str, kind: ProviderKind = ProviderKind.OPENAI_COMPATIBLE) -> str:
+        """What to ask for to get this model, without a chain."""
+        return f"{slug_of(kind)}/{wire_name}"
+
     async def chain(
         self,
         *steps: str | StepInput,
@@ -134,26 +192,32 @@ class World:
         return await create_chain(self.services, new)
 
     async def ask(
-        self,
-        path: str = "/v1/chat/completions",
-        *,
-        headers: dict[str, str] | None = None,
-        **body: Any,
+        self, path: str = CHAT, *, headers: Mapping[str, str] | None = None, **body: Any
     ) -> Reply:
         """POST this and read the answer whole; without a model, of the chain `test`."""
+        async with self.asking(path, headers=headers, **body) as response:
+            return await rest_of(response)
+
+    @asynccontextmanager
+    async def asking(
+        self, path: str = CHAT, *, headers: Mapping[str, str] | None = None, **body: Any
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The same, with the answer to read; left early, the caller is gone."""
         asked = {"model": "chain/test", "messages": HELLO} | body
+        if path == MESSAGES:
+            asked.setdefault("max_tokens", 1_000)
         async with self.session.post(
-            self.url + path, json=asked, headers=self.bearer | (headers or {})
+            self.url + path, json=asked, headers=self.bearer | dict(headers or {})
         ) as response:
-            parts = []
-            broken = False
-            try:
-                async for part in response.content.iter_any():
-                    parts.append(part)
-            except aiohttp.ClientPayloadError:
-                broken = True
-            lower = {name.lower(): value for name, value in response.headers.items()}
-            return Reply(response.status, lower, b"".join(parts), broken)
+            yield response
+
+    def script(self, **behaviours: Any) -> None:
+        """What consecutive requests of models meet, the last for all that follow; in a name `_`
+        stands for `-`.
+        """
+        self.behaviour.set_script(
+            Script({name.replace("_", "-"): said for name, said in behaviours.items()})
+        )
 
     @property
     def seen(self) -> list[SeenRequest]:
@@ -194,6 +258,35 @@ class World:
         return result.data or {}
 
 
+def slug_of(kind: ProviderKind) -> str:
+    """Of the provider of a kind, where nothing else is said."""
+    return kind.value.lower().replace("_", "-")
+
+
+async def rest_of(response: aiohttp.ClientResponse, begun: bytes = b"") -> Reply:
+    """An answer whose beginning was read before, to its end."""
+    parts = [begun]
+    broken = False
+    try:
+        async for part in response.content.iter_any():
+            parts.append(part)
+    except aiohttp.ClientPayloadError:
+        broken = True
+    lower = {name.lower(): value for name, value in response.headers.items()}
+    return Reply(response.status, lower, b"".join(parts), broken)
+
+
+class NoNames(aiohttp.abc.AbstractResolver):
+    """Knows no host by name: no test asks outside of this machine."""
+
+    async def resolve(self, host: str, port: int = 0, family: int = 0) -> list[Any]:
+        """Fails."""
+        raise OSError(f"{host} is unknown")
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
 @asynccontextmanager
 async def open_world(database: Database, secrets: Secrets) -> AsyncIterator[World]:
     """Everything is served in the test's own loop, on free ports."""
@@ -201,7 +294,7 @@ async def open_world(database: Database, secrets: Secrets) -> AsyncIterator[Worl
     behaviour = Behaviour(api_key=None, timing=SkippedTiming())
     async with (
         running_simulator(behaviour) as simulator,
-        Everywhere() as outgoing,
+        Everywhere(resolver=NoNames()) as outgoing,
         services_on(database, secrets, clock=time.clock) as made,
     ):
         breakers = Breakers(time.now, made.gateway.breakers._on_change)
@@ -238,6 +331,8 @@ async def _served(services: Services) -> AsyncIterator[str]:
     )
     ready = asyncio.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        # Connections inherit it: what callers don't read mustn't vanish in the kernel's buffers.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 256 * 1024)
         server = make_server(door, ready.set)
         server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
         task = asyncio.create_task(server.serve([listener]))

@@ -65,7 +65,7 @@ def usage_json(usage: Usage | None) -> Json:
 def message_json(head: AnswerHead, content: list[Json], usage: Usage | None) -> Json:
     """A `message` that hasn't ended yet."""
     return {
-        "id": f"msg_{head.id}",
+        "id": head.id,
         "type": "message",
         "role": "assistant",
         "model": head.model,
