@@ -26,7 +26,7 @@ const client = new OpenAI({
   apiKey: required("TRUNKLINE_ADMIN_TOKEN"),
 });
 
-const checks = { answers, tools, output, lists, failingOver, errors, brokenStreams };
+const checks = { answers, tools, output, lists, failingOver, assured, errors, brokenStreams };
 
 /** The same words and counts, asked plainly, streamed, and by the helper for streams. */
 async function answers(model) {
@@ -124,6 +124,14 @@ async function failingOver(chain) {
   for await (const chunk of data) text += chunk.choices[0]?.delta.content ?? "";
   assert.equal(text, plain.choices[0].message.content);
   assert.ok(response.headers.get("x-trunkline-model").endsWith("/sim-ok"));
+}
+
+/** A stream that is whole, and whose beginning was heard but once, whatever breaks behind it. */
+async function assured(chain) {
+  const helper = client.chat.completions.stream({ model: chain, messages });
+  const text = await helper.finalContent();
+  assert.ok(text.startsWith(opening));
+  assert.equal(text.split(opening).length, 2);
 }
 
 /** The SDK's own errors, each told once: it does not ask again. */
