@@ -184,8 +184,13 @@ class SeenAnswer:
 class Passing(Protocol):
     """How a protocol's bodies pass from a caller to a provider that speaks it too."""
 
-    def ask(self, body: JsonObject, wire_name: str) -> ProviderCall:
-        """The caller's body with the model's wire name for its name."""
+    def ask(
+        self, body: JsonObject, wire_name: str, *, takes_signatures: bool = False
+    ) -> ProviderCall:
+        """The caller's body with the model's wire name for its name, and without what only another
+        provider could have signed. `takes_signatures` says that this one is Google, whose marks on
+        calls stay then. Raises `BadRequestBody`.
+        """
 
     def look(self, body: bytes) -> SeenAnswer:
         """What stands in the body of a 200. Raises `UnreadableAnswer`, and `StreamFailed` where it

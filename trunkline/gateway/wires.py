@@ -102,7 +102,9 @@ class ChatWire:
         ):
             raise CannotSay(f"{model.label} takes no images: leave them out, or ask another model")
         if self._passes(model):
-            call = self._speech.passing.ask(self._body, model.wire_name)
+            call = self._speech.passing.ask(
+                self._body, model.wire_name, takes_signatures=model.provider.takes_signatures
+            )
             return replace(call, headers=self._headers) if self._headers else call
         conversation = self._conversation
         if conversation is None:

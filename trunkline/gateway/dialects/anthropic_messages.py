@@ -22,6 +22,7 @@ from trunkline.gateway.conversation import (
     Turn,
 )
 from trunkline.gateway.dialects.anthropic_call_ids import call_id_for
+from trunkline.gateway.dialects.google_requests import SIGNATURE_MARK
 from trunkline.gateway.protocols import CannotSay
 
 Block = dict[str, object]
@@ -100,7 +101,7 @@ def _assistant_block(part: Part) -> Block | None:
             return {"type": "redacted_thinking", "data": data}
         case Reasoning(text, signature):
             # Without proof that it is its own, the model takes no thought.
-            if not signature:
+            if not signature or signature.startswith(SIGNATURE_MARK):
                 return None
             return {"type": "thinking", "thinking": text, "signature": signature}
         case ToolCall():

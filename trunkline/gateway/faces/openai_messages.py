@@ -22,6 +22,7 @@ from trunkline.gateway.faces.openai_fields import (
     optional_text,
     text_of,
 )
+from trunkline.gateway.openai_signatures import signature_of
 from trunkline.gateway.protocols import BadRequestBody
 
 _ONLY_OPENAI = "works only with a provider that speaks OpenAI's protocol"
@@ -104,7 +105,8 @@ class MessageReader:
                     f"{at} is no call of a function, which {_ONLY_OPENAI}", f"{at}.type"
                 )
             given_id = name_of(call.get("id"), f"{at}.id")
-            calls.append(_call(call.get("function"), f"{at}.function", given_id))
+            function, signature = call.get("function"), signature_of(call)
+            calls.append(_call(function, f"{at}.function", given_id, signature))
         legacy = message.get("function_call")
         if legacy is not None:
             call_id = f"call_{len(self.turns)}"
@@ -129,11 +131,11 @@ class MessageReader:
         return ToolResult(call_id, _texts(message, path), name)
 
 
-def _call(given: object, path: str, call_id: str) -> ToolCall:
+def _call(given: object, path: str, call_id: str, signature: str | None = None) -> ToolCall:
     function = object_of(given, path)
     name = name_of(function.get("name"), f"{path}.name")
     arguments = text_of(function.get("arguments"), f"{path}.arguments")
-    return ToolCall(call_id, name, arguments if arguments.strip() else "{}")
+    return ToolCall(call_id, name, arguments if arguments.strip() else "{}", signature)
 
 
 def _texts(message: JsonObject, path: str) -> tuple[Text, ...]:

@@ -22,6 +22,7 @@ from trunkline.gateway.answers import (
     UsageSeen,
 )
 from trunkline.gateway.conversation import Reasoning, Refusal, Text, ToolCall
+from trunkline.gateway.openai_signatures import signed
 
 _FINISH = {
     FinishReason.STOP: "stop",
@@ -44,7 +45,8 @@ def write_answer(answer: ChatAnswer, head: AnswerHead) -> bytes:
                 refusals.append(part.text)
             case ToolCall():
                 function = {"name": part.name, "arguments": part.arguments}
-                calls.append({"id": part.id, "type": "function", "function": function})
+                call = {"id": part.id, "type": "function", "function": function}
+                calls.append(signed(call, part.signature))
     message: dict[str, object] = {
         "role": "assistant",
         "content": "".join(texts) if texts or not (calls or refusals) else None,
@@ -133,7 +135,7 @@ class OpenAiStreamWriter:
             case ToolCallBegun():
                 function = {"name": event.name, "arguments": ""}
                 begun = {"index": event.index, "id": event.id, "type": "function"}
-                said = {"tool_calls": [begun | {"function": function}]}
+                said = {"tool_calls": [signed(begun | {"function": function}, event.signature)]}
             case ToolArgumentsDelta():
                 more = {"index": event.index, "function": {"arguments": event.text}}
                 said = {"tool_calls": [more]}

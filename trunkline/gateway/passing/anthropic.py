@@ -10,6 +10,7 @@ from trunkline.gateway.dialects.anthropic_answers import read_message, text_in
 from trunkline.gateway.dialects.anthropic_errors import failure_in
 from trunkline.gateway.dialects.anthropic_requests import PATH
 from trunkline.gateway.dialects.anthropic_usage import UsageCounts
+from trunkline.gateway.dialects.google_requests import SIGNATURE_MARK
 from trunkline.gateway.framing import EventSplitter, EventTooLarge, ServerSentEvent
 from trunkline.gateway.protocols import BadRequestBody, ProviderCall, SeenAnswer, StreamCut
 
@@ -21,15 +22,23 @@ _SAID = ("text", "thinking", "partial_json")
 class AnthropicPassing:
     """A request's body with the model's wire name, an answer's as it is."""
 
-    def ask(self, body: JsonObject, wire_name: str) -> ProviderCall:
+    def ask(
+        self,
+        body: JsonObject,
+        wire_name: str,
+        *,
+        takes_signatures: bool = False,  # noqa: ARG002 - Google doesn't speak this protocol
+    ) -> ProviderCall:
         """The body as it is, but for the model's name, and without thoughts that no provider of
         this protocol has signed: another model of the chain thought them, and the request would be
-        refused for them. Raises `BadRequestBody` where it can't be written as JSON.
+        refused for them. A message of which nothing is left then goes too. Raises `BadRequestBody`
+        where it can't be written as JSON.
         """
         asked = {**body, "model": wire_name}
         messages = asked.get("messages")
-        if isinstance(messages, list):
-            asked["messages"] = [_without_unsigned(message) for message in messages]
+        if isinstance(messages, list) and any(_has_foreign(message) for message in messages):
+            own = [_own(message) for message in messages]
+            asked["messages"] = [message for message in own if message is not None]
         try:
             return ProviderCall(PATH, orjson.dumps(asked))
         except orjson.JSONEncodeError as error:
@@ -127,19 +136,25 @@ class AnthropicPassingStream:
                     self.begun = True
 
 
-def _without_unsigned(message: object) -> object:
-    if not isinstance(message, dict):
-        return message
-    content = message.get("content")
-    if not isinstance(content, list) or not any(_is_unsigned(block) for block in content):
-        return message
-    return {**message, "content": [block for block in content if not _is_unsigned(block)]}
+def _has_foreign(message: object) -> bool:
+    content = message.get("content") if isinstance(message, dict) else None
+    return isinstance(content, list) and any(_is_foreign(block) for block in content)
 
 
-def _is_unsigned(block: object) -> bool:
-    return (
-        isinstance(block, dict) and block.get("type") == "thinking" and not block.get("signature")
-    )
+def _own(message: object) -> object | None:
+    """The message without the thoughts of others; None where it had nothing else."""
+    if not isinstance(message, dict) or not _has_foreign(message):
+        return message
+    content = [block for block in message["content"] if not _is_foreign(block)]
+    return {**message, "content": content} if content else None
+
+
+def _is_foreign(block: object) -> bool:
+    if not isinstance(block, dict) or block.get("type") != "thinking":
+        return False
+    signature = block.get("signature")
+    # One that is neither is for the provider to refuse.
+    return not signature or (isinstance(signature, str) and signature.startswith(SIGNATURE_MARK))
 
 
 def _block_length(block: Mapping[str, object]) -> int:

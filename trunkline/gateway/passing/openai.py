@@ -24,6 +24,7 @@ from trunkline.gateway.dialects.openai_answers import (
 from trunkline.gateway.dialects.openai_streams import DONE
 from trunkline.gateway.faces.openai_reading import asks_for_usage
 from trunkline.gateway.framing import EventSplitter, EventTooLarge, ServerSentEvent
+from trunkline.gateway.openai_signatures import without_signatures
 from trunkline.gateway.protocols import (
     BadRequestBody,
     ProviderCall,
@@ -38,11 +39,17 @@ _OTHER_TOKENS = ("function_call", "audio")
 class OpenAiPassing:
     """`POST /chat/completions`, in and out."""
 
-    def ask(self, body: JsonObject, wire_name: str) -> ProviderCall:
+    def ask(
+        self, body: JsonObject, wire_name: str, *, takes_signatures: bool = False
+    ) -> ProviderCall:
         """The caller's body with the model's wire name for its name, and in a stream with the wish
-        for usage. Raises `BadRequestBody` where it is nested too deep to be written again.
+        for usage. Google's marks on calls go to Google alone. Raises `BadRequestBody` where it is
+        nested too deep to be written again.
         """
         asked: dict[str, object] = {**body, "model": wire_name}
+        messages = body.get("messages")
+        if not takes_signatures and isinstance(messages, list):
+            asked["messages"] = without_signatures(messages)
         options = body.get("stream_options")
         # Options that are none are for the provider to refuse.
         if body.get("stream") is True and (options is None or isinstance(options, Mapping)):

@@ -207,6 +207,14 @@ def test_proven_thoughts_go_back() -> None:
     }
 
 
+def test_thoughts_that_gemini_signed_do_not_go_to_anthropic() -> None:
+    thoughts = (Reasoning("hm", "gemini.c2ln"), Reasoning(signature="gemini.c2ln"), Reasoning("hm"))
+    assert messages(*HELLO, assistant(*thoughts, Text("hi")), *HELLO)[1] == {  # type: ignore[index]
+        "role": "assistant",
+        "content": [text("hi")],
+    }
+
+
 def test_shows_images_also_in_results() -> None:
     pixel = Image("image/png", "aGk=")
     base64 = {"type": "base64", "media_type": "image/png", "data": "aGk="}

@@ -156,6 +156,25 @@ def test_reads_what_an_assistant_said() -> None:
     assert turns(said("")) == (Turn(Role.ASSISTANT, (Text(""),)),)
 
 
+@pytest.mark.parametrize(
+    ("extra", "signature"),
+    [
+        ({"google": {"thought_signature": "c2ln"}}, "c2ln"),
+        ({"google": {"thought_signature": ""}}, None),
+        ({"google": {"thought_signature": 1}}, None),
+        ({"google": "c2ln"}, None),
+        ({"acme": {}}, None),
+        ("google", None),
+        (None, None),
+    ],
+)
+def test_reads_what_gemini_signed(extra: object, signature: str | None) -> None:
+    signed = call("c", "f") | {"extra_content": extra}
+    assert turns({"role": "assistant", "tool_calls": [signed]}) == (
+        Turn(Role.ASSISTANT, (ToolCall("c", "f", "{}", signature),)),
+    )
+
+
 def test_reads_calls_of_the_old_kind() -> None:
     old = {"name": "f", "arguments": "{}"}
     found = turns(

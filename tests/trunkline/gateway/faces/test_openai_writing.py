@@ -110,7 +110,12 @@ def test_says_nothing_of_a_usage_that_is_unknown() -> None:
                 "content": "so",
                 "refusal": None,
                 "tool_calls": [
-                    {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+                    {
+                        "id": "c1",
+                        "type": "function",
+                        "function": {"name": "f", "arguments": "{}"},
+                        "extra_content": {"google": {"thought_signature": "s"}},
+                    },
                     {
                         "id": "c2",
                         "type": "function",
@@ -176,10 +181,18 @@ def test_streams_refusals_and_calls_without_content() -> None:
     role = {"role": "assistant", "content": None, "refusal": None}
     assert deltas([RefusalDelta("no")]) == [role, {"refusal": "no"}]
     function = {"name": "f", "arguments": ""}
+    call = {"index": 0, "id": "c", "type": "function", "function": function}
+    more = {"tool_calls": [{"index": 0, "function": {"arguments": '{"a"'}}]}
+    assert deltas([ToolCallBegun(0, "c", "f"), ToolArgumentsDelta(0, '{"a"')]) == [
+        role,
+        {"tool_calls": [call]},
+        more,
+    ]
+    signed = call | {"extra_content": {"google": {"thought_signature": "s"}}}
     assert deltas([ToolCallBegun(0, "c", "f", "s"), ToolArgumentsDelta(0, '{"a"')]) == [
         role,
-        {"tool_calls": [{"index": 0, "id": "c", "type": "function", "function": function}]},
-        {"tool_calls": [{"index": 0, "function": {"arguments": '{"a"'}}]},
+        {"tool_calls": [signed]},
+        more,
     ]
 
 

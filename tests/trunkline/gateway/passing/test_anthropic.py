@@ -59,12 +59,19 @@ def test_a_body_passes_with_another_name() -> None:
     assert body["model"] == "chain/fast"
 
 
-def test_thoughts_that_nobody_signed_are_left_out() -> None:
+@pytest.mark.parametrize("signature", ["", None, "gemini.c2ln"])
+def test_thoughts_that_nobody_of_this_protocol_signed_are_left_out(signature: str | None) -> None:
     kept = {"type": "text", "text": "hi"}
-    thought = {"type": "thinking", "thinking": "hm", "signature": ""}
-    body = {"messages": [{"role": "assistant", "content": [thought, kept]}]}
-    sent_body = orjson.loads(AnthropicPassing().ask(body, "m").body)
-    assert sent_body["messages"] == [{"role": "assistant", "content": [kept]}]
+    own = {"type": "thinking", "thinking": "hm", "signature": "c2ln"}
+    thought = {"type": "thinking", "thinking": "hm", "signature": signature}
+    said: list[dict[str, object]] = [
+        {"role": "user", "content": "hi"},
+        {"role": "assistant", "content": [thought]},
+        {"role": "assistant", "content": [thought, own, kept]},
+    ]
+    sent_body = orjson.loads(AnthropicPassing().ask({"messages": said}, "m").body)
+    assert sent_body["messages"] == [said[0], {"role": "assistant", "content": [own, kept]}]
+    assert said[1]["content"] == [thought]
 
 
 def test_a_body_that_can_not_be_written_is_refused() -> None:

@@ -71,6 +71,52 @@ def test_passes_the_body_but_for_the_models_name() -> None:
     assert body["model"] == "chain/a"
 
 
+def signed_body(**beside: object) -> dict[str, object]:
+    """A body whose history holds two calls, the first signed by Gemini."""
+    calls: list[dict[str, object]] = [
+        {"id": f"c{at}", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+        for at in range(2)
+    ]
+    mark = {"google": {"thought_signature": "c2ln"}}
+    signed = [calls[0] | {"extra_content": mark | beside}, calls[1]]
+    message = {"role": "assistant", "content": None, "tool_calls": signed, "new": 1}
+    return {**HELLO, "messages": ["odd", {"role": "user", "content": "hi"}, message]}
+
+
+def test_what_gemini_signed_goes_to_google_alone() -> None:
+    body = signed_body()
+    before = json.dumps(body)
+    call = PASSING.ask(body, "gemini-3-pro", takes_signatures=True)
+    assert orjson.loads(call.body) == body | {"model": "gemini-3-pro"}
+    sent = orjson.loads(PASSING.ask(body, "gpt-5").body)
+    assert "extra_content" not in json.dumps(sent)
+    first, second = sent["messages"][2]["tool_calls"]
+    assert (first["id"], second["id"], sent["messages"][2]["new"]) == ("c0", "c1", 1)
+    assert sent["messages"][:2] == body["messages"][:2]  # type: ignore[index]
+    assert json.dumps(body) == before
+
+
+def test_what_others_say_in_that_field_passes() -> None:
+    sent = orjson.loads(PASSING.ask(signed_body(acme={"a": 1}), "gpt-5").body)
+    assert sent["messages"][2]["tool_calls"][0]["extra_content"] == {"acme": {"a": 1}}
+
+
+FIELDS = st.sampled_from(["tool_calls", "extra_content", "google", "thought_signature"])
+SIGNED_JSON = st.recursive(
+    st.none() | st.booleans() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(FIELDS, inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(SIGNED_JSON)
+def test_any_messages_pass(messages: object) -> None:
+    assert orjson.loads(PASSING.ask({"messages": messages}, "m").body).keys() == {
+        "model",
+        "messages",
+    }
+
+
 def test_asks_for_usage_in_a_stream() -> None:
     assert asked(STREAMED) == STREAMED | {
         "model": "gpt-5",
