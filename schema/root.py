@@ -1,12 +1,12 @@
 """The three roots and the schema: the table of contents of the API."""
 
 from collections.abc import Sequence
+from copy import copy
 from datetime import datetime
 from typing import Annotated, Any
 
 import strawberry
 from graphql import GraphQLError, GraphQLInputObjectType
-from strawberry.extensions import MaxTokensLimiter, ParserCache, ValidationCache
 from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import merge_types
 from strawberry.types import ExecutionContext
@@ -19,7 +19,9 @@ from schema.chains import ChainMutation, ChainQuery, ChainSubscription
 from schema.errors import present
 from schema.execution import Executor
 from schema.fields import Info, described, plain, resolved
-from schema.limits import MOST_TOKENS, limit_extension
+from schema.limits.bounds import Limits
+from schema.limits.deadline import executor_within
+from schema.limits.extension import OperationLimits
 from schema.models import ModelMutation, ModelQueries, ModelSubscription
 from schema.node import Node, parse_id
 from schema.providers import (
@@ -30,8 +32,6 @@ from schema.providers import (
 )
 from schema.scalars import SCALARS
 from schema.usage import UsageMutation, UsageQuery, UsageSubscription
-
-CACHED_DOCUMENTS = 256
 
 
 @strawberry.type(description="The server that answers.")
@@ -96,6 +96,13 @@ class TrunklineSchema(strawberry.Schema):
             if isinstance(served, GraphQLInputObjectType) and definition is not None:
                 served.is_one_of = bool(definition.is_one_of)
 
+    def limited(self, limits: Limits) -> "TrunklineSchema":
+        """The same schema, with these limits on its operations."""
+        found = copy(self)
+        found.extensions = (lambda: OperationLimits(limits),)
+        found.execution_context_class = executor_within(Executor, limits.operation_seconds)
+        return found
+
     def process_errors(
         self,
         errors: Sequence[GraphQLError],
@@ -112,12 +119,7 @@ schema = TrunklineSchema(
     types=[ConnectionTest],
     config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=False),
     execution_context_class=Executor,
-    extensions=[
-        lambda: MaxTokensLimiter(max_token_count=MOST_TOKENS),
-        limit_extension,
-        lambda: ParserCache(maxsize=CACHED_DOCUMENTS),
-        lambda: ValidationCache(maxsize=CACHED_DOCUMENTS),
-    ],
+    extensions=[lambda: OperationLimits(Limits())],
 )
 
 __all__ = ["OperationContext", "schema"]

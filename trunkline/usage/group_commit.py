@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextvars import Context
 from dataclasses import dataclass, replace
 
+from db.write_watch import writing
 from trunkline.errors import Problem, RateLimited, Refused
 from trunkline.usage.intake import NewUsageEvent
 
@@ -76,7 +77,10 @@ class GroupCommit:
         if self._working is None:
             # In a context of its own: the first caller's request id is not the group's.
             self._working = asyncio.create_task(self._work(), context=Context())
-        return await asyncio.shield(answer)
+        with writing() as begin:
+            # Others' calls may go with it: it is not taken back.
+            begin()
+            return await asyncio.shield(answer)
 
     async def drain(self) -> None:
         """Wait until everything that was taken is answered."""
