@@ -18,7 +18,7 @@ class WriteWatch(Protocol):
         """Whether a write that has not begun is to be dropped, the caller being cancelled."""
 
     def begun(self) -> None:
-        """A write began."""
+        """A write began. Raises `CancelledError` where it may not any more."""
 
     def ended(self, *, committed: bool) -> None:
         """It ended, and the change was made or it was not."""
@@ -50,9 +50,9 @@ def writing() -> Iterator[Callable[[], None]]:
 
     def begin() -> None:
         nonlocal begun
-        begun = True
         if watch is not None:
             watch.begun()
+        begun = True
 
     try:
         yield begin

@@ -26,6 +26,8 @@ from server.graphql_http import GraphQLOverHTTP
 from server.graphql_socket import INIT_SECONDS, MOST_SOCKETS, GraphQLOverSocket
 from server.origins import LOOPBACK_NAMES, Perimeter
 from server.page_routes import PageRoutes, built_page
+from server.persisted_operations import PersistedOperations
+from server.quotas import Quotas
 from server.requests import RequestLog, request_id_of
 from server.sdl import sorted_sdl
 from server.session_routes import SessionRoutes
@@ -55,6 +57,9 @@ class FrontDoor:
     page: Path = field(default_factory=built_page)
     most_sockets: int = MOST_SOCKETS
     init_seconds: float = INIT_SECONDS
+    persisted: PersistedOperations = field(default_factory=PersistedOperations)
+    quotas: Quotas = field(default_factory=Quotas)
+    introspection: bool = True
 
 
 def build_app(door: FrontDoor) -> Starlette:
@@ -63,15 +68,22 @@ def build_app(door: FrontDoor) -> Starlette:
     page = PageRoutes(door.page)
     usage = UsageRoutes(door.gate, door.make_context)
     socket = GraphQLOverSocket(
-        executions, door.gate, most_sockets=door.most_sockets, init_seconds=door.init_seconds
+        executions,
+        door.gate,
+        door.persisted,
+        door.quotas,
+        most_sockets=door.most_sockets,
+        init_seconds=door.init_seconds,
     )
+    graphql = GraphQLOverHTTP(executions, door.gate, door.closing, door.persisted, door.quotas)
     app = Starlette(
         routes=[
-            Route("/graphql", GraphQLOverHTTP(executions, door.gate, door.closing)),
+            Route("/graphql", graphql),
             Route("/graphiql", page.index, methods=["GET"]),
             Route("/graphiql/", page.index, methods=["GET"]),
             Route("/graphiql/{name:path}", page.asset, methods=["GET"]),
             Route("/schema.graphql", _schema_route(door), methods=["GET"]),
+            Route("/operations.json", _operations_route(door), methods=["GET"]),
             Route("/export/usage", usage.export, methods=["GET"]),
             Route("/import/usage", usage.import_, methods=["POST"]),
             Route("/session", SessionRoutes(door.gate).serve, methods=["POST", "DELETE"]),
@@ -123,9 +135,21 @@ class _Sockets:
 def _schema_route(door: FrontDoor) -> Callable[[Request], Awaitable[Response]]:
     async def schema_document(request: Request) -> Response:
         await door.gate.admit(request)
+        if not door.introspection:
+            raise Rejected(
+                403, "introspection is off on this server: work with your release's schema"
+            )
         return PlainTextResponse(sorted_sdl(door.schema), headers={"Cache-Control": "no-cache"})
 
     return schema_document
+
+
+def _operations_route(door: FrontDoor) -> Callable[[Request], Awaitable[Response]]:
+    async def operations(request: Request) -> Response:
+        await door.gate.admit(request)
+        return json_answer(door.persisted.manifest(), headers={"Cache-Control": "no-cache"})
+
+    return operations
 
 
 def _readiness_route(door: FrontDoor) -> Callable[[Request], Awaitable[Response]]:

@@ -111,8 +111,10 @@ class _Writes:
         return self.deadline.expired()
 
     def begun(self) -> None:
-        if not self.deadline.expired():
-            self.deadline.reschedule(None)
+        if self.deadline.expired():
+            # It got its turn in the very moment in which it was withdrawn.
+            raise asyncio.CancelledError
+        self.deadline.reschedule(None)
 
     def ended(self, *, committed: bool) -> None:
         self.committed = self.committed or committed

@@ -72,14 +72,14 @@ class GroupCommit:
         answer: asyncio.Future[Recorded] = asyncio.get_running_loop().create_future()
         answer.add_done_callback(_seen)
         keys = frozenset(event.idempotency_key for event in events)
-        self._waiting.append(_Call(events, keys, commit, answer))
-        self._queued_events += len(events)
-        if self._working is None:
-            # In a context of its own: the first caller's request id is not the group's.
-            self._working = asyncio.create_task(self._work(), context=Context())
         with writing() as begin:
-            # Others' calls may go with it: it is not taken back.
+            # From here on it may be committed with others' calls: it is not taken back.
             begin()
+            self._waiting.append(_Call(events, keys, commit, answer))
+            self._queued_events += len(events)
+            if self._working is None:
+                # In a context of its own: the first caller's request id is not the group's.
+                self._working = asyncio.create_task(self._work(), context=Context())
             return await asyncio.shield(answer)
 
     async def drain(self) -> None:
