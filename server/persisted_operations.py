@@ -91,7 +91,7 @@ class PersistedOperations:
     def _admit_text(self, asked: OperationRequest) -> None:
         """Raises `GraphQLError` unless the text is a known operation's, or introspection."""
         definition = chosen_definition(asked.query, asked.operation_name)
-        if print_ast(known_document(asked.query).document) in self._printed or all(
+        if _definitions(asked.query) in self._written or all(
             isinstance(one, FieldNode) and one.name.value in _INTROSPECTION
             for one in definition.selection_set.selections
         ):
@@ -120,5 +120,10 @@ class PersistedOperations:
         return {one.id.removeprefix(_PREFIX): one.text for one in self._all}
 
     @cached_property
-    def _printed(self) -> frozenset[str]:
-        return frozenset(print_ast(known_document(one.text).document) for one in self._all)
+    def _written(self) -> frozenset[frozenset[str]]:
+        return frozenset(_definitions(one.text) for one in self._all)
+
+
+def _definitions(text: str) -> frozenset[str]:
+    """A document's parts, however they are laid out and in whatever order."""
+    return frozenset(print_ast(one) for one in known_document(text).document.definitions)

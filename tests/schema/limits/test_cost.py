@@ -21,6 +21,10 @@ def cost(query: str, name: str | None = None, **variables: Any) -> int:
     return document.cost(schema._schema, name, variables)
 
 
+TWO_PAGES = """{ a: models(first: 2) { ...P } b: models(first: 3) { ...P } }
+fragment P on ModelConnection { nodes { id } totalCount }"""
+
+
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
@@ -37,8 +41,7 @@ def cost(query: str, name: str | None = None, **variables: Any) -> int:
         ("{ failoverChains(first: 1) { nodes { steps { id model { id } } } } }",
          QUESTION + 1 + 1 + 20 * (1 + 1 + 1)),
         # A fragment on the page's own type counts by the page that it is spread into.
-        ("{ a: models(first: 2) { ...P } b: models(first: 3) { ...P } } " +
-         "fragment P on ModelConnection { nodes { id } totalCount }",
+        (TWO_PAGES,
          2 * (QUESTION + 2) + 2 + 3),
     ],
 )  # fmt: skip

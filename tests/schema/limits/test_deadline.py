@@ -17,6 +17,8 @@ from schema.execution import Executor
 from schema.limits.bounds import Limits
 from schema.limits.extension import OperationLimits
 from schema.root import TrunklineSchema
+from schema.root import schema as served
+from trunkline.providers.seeding import seed_providers
 from trunkline.services import Services
 
 Info = strawberry.Info[OperationContext, None]
@@ -232,6 +234,29 @@ async def test_what_comes_after_a_late_field_is_not_begun(run: Run, services: Se
     assert result.data == {"one": {"value": "written"}, "two": None, "three": None}
     assert codes(result) == [(["two"], "TIMEOUT"), (["three"], "TIMEOUT")]
     assert await _count(services.database) == 1
+
+
+async def test_usage_that_waits_with_others_is_recorded_and_answered(
+    run: Run, context: OperationContext
+) -> None:
+    """Its commit is shared, so nobody could take it back."""
+    await seed_providers(
+        context.services.database, context.services.catalog, context.services.clock
+    )
+    database = context.services.database
+    blocking = [asyncio.create_task(database.transact(_until_told)) for _ in range(10)]
+    await gates.writing.wait()
+    event = {"idempotencyKey": "a", "providerSlug": "openai", "modelName": "m", "inputTokens": 1}
+    asyncio.get_running_loop().call_later(0.5, gates.go_on.set)
+    limited = served.limited(Limits(operation_seconds=0.1))
+    result = await limited.execute(
+        "mutation ($input: RecordUsageInput!) { recordUsage(input: $input) { recorded } }",
+        {"input": {"events": [event]}},
+        context_value=context,
+    )
+    await asyncio.gather(*blocking)
+    assert not result.errors
+    assert result.data == {"recordUsage": {"recorded": 1}}
 
 
 async def test_a_subscription_waits_as_long_as_it_takes(context: OperationContext) -> None:
