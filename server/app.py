@@ -21,6 +21,7 @@ from starlette.websockets import WebSocket
 from strawberry import Schema
 
 from server.answers import Rejected, error_answer, json_answer
+from server.crowding import MOST_REQUESTS, Crowding
 from server.execution import Executions, MakeContext
 from server.graphql_http import GraphQLOverHTTP
 from server.graphql_socket import INIT_SECONDS, MOST_SOCKETS, GraphQLOverSocket
@@ -60,6 +61,7 @@ class FrontDoor:
     persisted: PersistedOperations = field(default_factory=PersistedOperations)
     quotas: Quotas = field(default_factory=Quotas)
     introspection: bool = True
+    most_requests: int = MOST_REQUESTS
 
 
 def build_app(door: FrontDoor) -> Starlette:
@@ -99,6 +101,7 @@ def build_app(door: FrontDoor) -> Starlette:
                 allowed_origins=door.allowed_origins,
             ),
             Middleware(_Sockets, graphql=socket),
+            Middleware(Crowding, most_requests=door.most_requests),
             Middleware(
                 CORSMiddleware,
                 allow_origins=door.allowed_origins,
