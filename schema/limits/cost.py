@@ -1,7 +1,8 @@
 """What an operation costs: the fields that answering it resolves at most, from what it asks for.
 
-A field counts 1, one that has arguments 50: those are the questions to the store, and a statement
-takes as long as 50 fields. What lies below a list counts as often as the list may be long. Fields
+A field counts 1, one that is loaded 20, and one that has arguments 50: those are questions of
+their own to the store. That is what they take of the processor, in fields (measured in
+`docs/decisions/limits.md`). What lies below a list counts as often as the list may be long. Fields
 under `@skip` and `@include` count by their variables. A field that is written twice counts twice.
 
 A document is worked out once, into a formula in which only what variables say is open. Fragments
@@ -38,11 +39,14 @@ from graphql import (
     value_from_ast_untyped,
     visit,
 )
+from strawberry.types.field import StrawberryField
 
 from schema.limits.list_sizes import ArgumentSizes, Scale, Sizes, argument_sizes, list_size
 
 QUESTION = 50
 """What a field with arguments counts itself."""
+LOADED = 20
+"""What one counts that waits for a batch of loads."""
 
 Variables = dict[str, Any]
 Factor = Callable[[Variables], int]
@@ -139,7 +143,7 @@ class _Pricing:
         field = self._definition(node.name.value, parent)
         if field is None:  # __typename
             return {None: Formula(1)}
-        own = QUESTION if field.args and not parent.name.startswith("__") else 1
+        own = _own(field) if not parent.name.startswith("__") else 1
         named = get_named_type(field.type)
         if node.selection_set is None or is_leaf_type(named):
             return {None: Formula(own)}
@@ -165,6 +169,13 @@ class _Pricing:
         if not isinstance(parent, GraphQLObjectType | GraphQLInterfaceType):
             return None
         return self._schema.get_field(parent, name) if name != "__typename" else None
+
+
+def _own(field: GraphQLField) -> int:
+    if field.args:
+        return QUESTION
+    definition = field.extensions.get("strawberry-definition")
+    return LOADED if isinstance(definition, StrawberryField) and definition.is_async else 1
 
 
 def _sized(node: FieldNode, sizes: ArgumentSizes, bill: Bill) -> Bill:
