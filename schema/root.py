@@ -89,6 +89,9 @@ class TrunklineSchema(strawberry.Schema):
     would not have it.
     """
 
+    suggests = True
+    """Whether an error about a document may name what was meant."""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for served in self._schema.type_map.values():
@@ -99,6 +102,7 @@ class TrunklineSchema(strawberry.Schema):
     def limited(self, limits: Limits) -> "TrunklineSchema":
         """The same schema, with these limits on its operations."""
         found = copy(self)
+        found.suggests = limits.introspection
         found.extensions = (lambda: OperationLimits(limits),)
         found.execution_context_class = executor_within(Executor, limits.operation_seconds)
         return found
@@ -109,6 +113,11 @@ class TrunklineSchema(strawberry.Schema):
         execution_context: ExecutionContext | None = None,
     ) -> None:
         """Give each error its code, and hide our own faults."""
+        if not self.suggests:
+            for error in errors:
+                # Who may not read the schema is not to guess it from its names either.
+                if error.path is None:
+                    error.message = error.message.partition(" Did you mean ")[0]
         present(errors, execution_context)
 
 

@@ -67,8 +67,7 @@ class KnownDocument:
         if too_large:
             return too_large
         rules = _RULES if introspection else (*_RULES, NoIntrospection)
-        found = validated(schema, self.document, rules)
-        return found if introspection else [_unsuggestive(error) for error in found]
+        return [_explained(error) for error in validated(schema, self.document, rules)]
 
 
 def known_document(text: str) -> KnownDocument:
@@ -81,7 +80,10 @@ def known_document(text: str) -> KnownDocument:
 
 def keep(text: str) -> KnownDocument:
     """Know this text's document for as long as the process lives. Raises like `known_document`."""
-    return _kept.setdefault(text, KnownDocument(text))
+    kept = _kept.get(text)
+    if kept is None:
+        kept = _kept[text] = KnownDocument(text)
+    return kept
 
 
 _kept: dict[str, KnownDocument] = {}
@@ -94,6 +96,10 @@ def _parsed(text: str, frames: int) -> DocumentNode:
     return parse(text, max_tokens=MOST_TOKENS)
 
 
-def _unsuggestive(error: GraphQLError) -> GraphQLError:
-    # Who may not read the schema is not to guess it either.
-    return GraphQLError(error.message.partition(" Did you mean ")[0], error.nodes)
+def _explained(error: GraphQLError) -> GraphQLError:
+    if error.message != "Validation aborted.":
+        return error
+    return GraphQLError(
+        "the document selects the same fields so often, in fragments that it spreads together, "
+        "that comparing them was given up: select each once, or ask in several operations"
+    )

@@ -59,3 +59,23 @@ async def test_no_name_is_suggested_where_introspection_is_off(context: Operatio
     silent = await CLOSED.execute(query, context_value=context)
     assert "serverInfo'?" in (spoken.errors or [])[0].message
     assert (silent.errors or [])[0].message == "Cannot query field 'serverInfoo' on type 'Query'."
+    query = "query ($sort: ModelSort!) { models(sort: $sort) { totalCount } }"
+    spoken = await schema.execute(query, {"sort": "NAMED"}, context_value=context)
+    silent = await CLOSED.execute(query, {"sort": "NAMED"}, context_value=context)
+    assert "Did you mean the enum value 'NAME'" in (spoken.errors or [])[0].message
+    assert "Did you mean" not in (silent.errors or [])[0].message
+
+
+async def test_a_document_that_is_too_much_to_compare_says_so(context: OperationContext) -> None:
+    fields = "id slug name kind status baseUrl enabled version createdAt updatedAt modelCount"
+    spreads = " ".join(f"...F{number}" for number in range(190))
+    fragments = " ".join(
+        f"fragment F{number} on Provider {{ {fields} apiKey {{ masked setAt }} }}"
+        for number in range(190)
+    )
+    result = await schema.execute(
+        f"{{ providers {{ nodes {{ {spreads} }} }} }} {fragments}", context_value=context
+    )
+    (error,) = result.errors or []
+    assert "select each once" in error.message
+    assert (error.extensions or {})["code"] == "BAD_USER_INPUT"
