@@ -5,12 +5,11 @@ their own to the store. That is what they take of the processor, in fields (meas
 `docs/decisions/limits.md`). What lies below a list counts as often as the list may be long. Fields
 under `@skip` and `@include` count by their variables. A field that is written twice counts twice.
 
-A document is worked out once, into a formula in which only what variables say is open. Fragments
-are formulas that others share, and evaluating visits each once.
+A document is worked out once, into a formula in which only what variables say is open; each
+fragment is worked out once too.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -41,24 +40,13 @@ from graphql import (
 )
 from strawberry.types.field import StrawberryField
 
+from schema.limits.formula import Constant, Factor, Formula, Variables, times, total
 from schema.limits.list_sizes import ArgumentSizes, Scale, Sizes, argument_sizes, list_size
 
 QUESTION = 50
 """What a field with arguments counts itself."""
 LOADED = 20
 """What one counts that waits for a batch of loads."""
-
-Variables = dict[str, Any]
-Factor = Callable[[Variables], int]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Formula:
-    """`fixed`, and each part as often as its factor says."""
-
-    fixed: int = 0
-    parts: tuple[tuple[Factor, "Formula"], ...] = ()
-
 
 Bill = Mapping[Scale | None, Formula]
 """What a selection counts: under None once, under a scale as often as a field above will say."""
@@ -81,21 +69,7 @@ class OperationCost:
 
     def of(self, variables: Variables | None) -> int:
         """The cost with these variables, as the client sent them."""
-        return _evaluated(self._formula, {**self._defaults, **(variables or {})}, {})
-
-
-def _evaluated(formula: Formula, variables: Variables, known: dict[int, int]) -> int:
-    if not formula.parts:
-        return formula.fixed
-    cost = known.get(id(formula))
-    if cost is None:
-        cost = formula.fixed
-        for factor, part in formula.parts:
-            times = factor(variables)
-            if times:
-                cost += times * _evaluated(part, variables, known)
-        known[id(formula)] = cost
-    return cost
+        return self._formula.value({**self._defaults, **(variables or {})})
 
 
 class _Pricing:
@@ -113,14 +87,14 @@ class _Pricing:
     def operation(self, operation: OperationDefinitionNode, root: GraphQLNamedType) -> Formula:
         bill = self._selections(operation.selection_set, root)
         # Nobody above says how long these lists are, so no field here can be long.
-        return _sum(bill.values())
+        return total(bill.values())
 
     def _selections(self, selection_set: SelectionSetNode, parent: GraphQLNamedType) -> Bill:
         terms: dict[Scale | None, list[Formula]] = {}
         for selection in selection_set.selections:
             for scale, formula in self._selection(selection, parent).items():
                 terms.setdefault(scale, []).append(_conditional(selection, formula))
-        return {scale: _sum(formulas) for scale, formulas in terms.items()}
+        return {scale: total(formulas) for scale, formulas in terms.items()}
 
     def _selection(self, selection: SelectionNode, parent: GraphQLNamedType) -> Bill:
         if isinstance(selection, FragmentSpreadNode):
@@ -153,17 +127,17 @@ class _Pricing:
         sizes = argument_sizes(field)
         if sizes is not None:
             bill = _sized(node, sizes, bill)
-        return {**bill, None: _sum([Formula(own), bill.get(None, Formula())])}
+        return {**bill, None: total([Formula(own), bill.get(None, Formula())])}
 
     def _of_list(self, bill: Bill, size: Scale | int) -> Bill:
         if isinstance(size, int):
-            return {scale: _times(_Constant(size), formula) for scale, formula in bill.items()}
+            return {scale: times(Constant(size), formula) for scale, formula in bill.items()}
         # What is below is counted by its own scale already: a series' points all together.
         once = bill.get(None, Formula())
         others: dict[Scale | None, Formula] = {
             scale: formula for scale, formula in bill.items() if scale not in (None, size)
         }
-        return {**others, size: _sum([once, bill.get(size, Formula())])}
+        return {**others, size: total([once, bill.get(size, Formula())])}
 
     def _definition(self, name: str, parent: GraphQLNamedType) -> GraphQLField | None:
         if not isinstance(parent, GraphQLObjectType | GraphQLInterfaceType):
@@ -195,13 +169,13 @@ def _sized(node: FieldNode, sizes: ArgumentSizes, bill: Bill) -> Bill:
         formula = bill.get(scale, Formula())
         if scale is Scale.POINTS:
             # A series reads its points, whoever selects them.
-            formula = _sum([formula, Formula(1)])
+            formula = total([formula, Formula(1)])
         factor: Factor = (
-            partial(_size, read, scale) if constant is None else _Constant(constant.get(scale, 0))
+            partial(_size, read, scale) if constant is None else Constant(constant.get(scale, 0))
         )
-        terms.append(_times(factor, formula))
+        terms.append(times(factor, formula))
     said = {scale: formula for scale, formula in bill.items() if scale not in sizes.scales}
-    return {**said, None: _sum(terms)}
+    return {**said, None: total(terms)}
 
 
 def _size(read: Callable[[Variables], Sizes], scale: Scale, variables: Variables) -> int:
@@ -213,48 +187,12 @@ def _conditional(selection: SelectionNode, formula: Formula) -> Formula:
         if directive.name.value in {"skip", "include"}:
             wanted = directive.name.value == "include"
             for argument in directive.arguments or ():
-                formula = _times(partial(_included, argument.value, wanted), formula)
+                formula = times(partial(_included, argument.value, wanted), formula)
     return formula
 
 
 def _included(condition: Any, wanted: bool, variables: Variables) -> int:  # noqa: FBT001  # partial's
     return int(value_from_ast_untyped(condition, variables) in (wanted, Undefined, None))
-
-
-class _Constant:
-    """A factor that no variable changes."""
-
-    __slots__ = ("size",)
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-
-    def __call__(self, _variables: Variables) -> int:
-        return self.size
-
-
-def _times(factor: Factor, formula: Formula) -> Formula:
-    if isinstance(factor, _Constant):
-        if not factor.size:
-            return Formula()
-        if not formula.parts:
-            return Formula(factor.size * formula.fixed)
-    return Formula(0, ((factor, formula),))
-
-
-def _sum(formulas: Iterable[Formula]) -> Formula:
-    """One formula; those without open parts become a number."""
-    fixed, parts = 0, []
-    for formula in formulas:
-        fixed += formula.fixed if not formula.parts else 0
-        if formula.parts:
-            parts.append((_ONCE, formula))
-    if not fixed and len(parts) == 1:
-        return parts[0][1]
-    return Formula(fixed, tuple(parts))
-
-
-_ONCE = _Constant(1)
 
 
 def _defaults(operation: OperationDefinitionNode) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRul
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from schema.limits.bounds import MOST_TOKENS
-from schema.limits.cost import OperationCost, Variables
+from schema.limits.cost import OperationCost
 from schema.limits.document_size import NESTED_TOO_DEEPLY, size_errors
+from schema.limits.formula import Variables
 from schema.limits.introspection import NoIntrospection
 
 MOST_KNOWN = 256
