@@ -1,7 +1,7 @@
 """Documents that came before: parsed, measured, validated and priced once.
 
-Only texts of ordinary length are kept, and the newest of those: a document takes some twenty times
-its text's length in memory. Those that `keep` was told of stay.
+The newest are kept, of long texts a few: a document takes some twenty times its text's length in
+memory. Those that `keep` was told of stay.
 """
 
 from collections.abc import Sequence
@@ -21,6 +21,10 @@ from schema.limits.introspection import NoIntrospection
 
 MOST_KNOWN = 256
 LONGEST_KNOWN = 16_384
+MOST_LONG = 4
+"""Longer ones: enough that one request, which looks at its document in several places, parses it
+once.
+"""
 # Whatever else goes through a document goes less deep than parsing with these frames in reserve.
 _FRAMES_IN_RESERVE = 60
 
@@ -76,7 +80,7 @@ def known_document(text: str) -> KnownDocument:
     kept = _kept.get(text)
     if kept is not None:
         return kept
-    return _recent(text) if len(text) <= LONGEST_KNOWN else KnownDocument(text)
+    return _recent(text) if len(text) <= LONGEST_KNOWN else _recent_long(text)
 
 
 def keep(text: str) -> KnownDocument:
@@ -89,6 +93,7 @@ def keep(text: str) -> KnownDocument:
 
 _kept: dict[str, KnownDocument] = {}
 _recent = lru_cache(maxsize=MOST_KNOWN)(KnownDocument)
+_recent_long = lru_cache(maxsize=MOST_LONG)(KnownDocument)
 
 
 def _parsed(text: str, frames: int) -> DocumentNode:

@@ -6,7 +6,7 @@ from graphql import get_introspection_query
 from resolvers.context import OperationContext
 from schema.limits import known_document as module
 from schema.limits.bounds import Limits
-from schema.limits.known_document import LONGEST_KNOWN, keep, known_document
+from schema.limits.known_document import LONGEST_KNOWN, MOST_LONG, keep, known_document
 from schema.root import schema
 from trunkline.services import Services
 
@@ -26,9 +26,13 @@ def test_a_document_is_parsed_once() -> None:
     assert known_document("{ a }") is known_document("{ a }")
 
 
-def test_long_documents_are_not_kept() -> None:
-    text = "{ a " + " " * LONGEST_KNOWN + "}"
-    assert known_document(text) is not known_document(text)
+def test_a_few_long_documents_are_kept() -> None:
+    long = [f"{{ a{number} {' ' * LONGEST_KNOWN}}}" for number in range(MOST_LONG + 1)]
+    first = known_document(long[0])
+    assert known_document(long[0]) is first
+    for text in long[1:]:
+        known_document(text)
+    assert known_document(long[0]) is not first
 
 
 def test_what_is_kept_stays_whatever_else_comes() -> None:
