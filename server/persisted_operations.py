@@ -46,7 +46,10 @@ class PersistedOperations:
     def load(self, schema: TrunklineSchema) -> None:
         """Read all of them and check the operator's by the schema. Raises `BadOperations`."""
         _ = self._shipped
+        texts: dict[str, str] = {}
         for one in self._given:
+            if texts.setdefault(one.id, one.text) != one.text:
+                raise BadOperations(f"{one.source}: {one.id} is the id of another operation too")
             errors = keep(one.text).errors(schema._schema, introspection=True)  # noqa: SLF001  # as the schema's own extensions do
             if errors:
                 raise BadOperations(f"{one.source}: {one.name or one.id}: {errors[0].message}")

@@ -210,3 +210,12 @@ def test_what_an_operator_gives_is_checked_by_the_schema(tmp_path: Path) -> None
     (tmp_path / "own.graphql").write_text("query A { nothing }")
     with pytest.raises(BadOperations, match=r"own\.graphql: A: Cannot query field 'nothing'"):
         PersistedOperations(tmp_path).load(schema)
+
+
+def test_an_id_that_stands_for_two_operations_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"one": "query A { serverInfo { version } }"}')
+    (tmp_path / "b.json").write_text('{"one": "query A { serverInfo { version } }"}')
+    PersistedOperations(tmp_path).load(schema)
+    (tmp_path / "b.json").write_text('{"one": "query B { serverInfo { database } }"}')
+    with pytest.raises(BadOperations, match=r"b\.json: one is the id of another operation too"):
+        PersistedOperations(tmp_path).load(schema)
