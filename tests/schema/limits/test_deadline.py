@@ -140,7 +140,7 @@ Run = Callable[..., Any]
 
 
 @pytest.fixture
-async def run(context: OperationContext) -> Run:
+async def run(context: OperationContext) -> AsyncIterator[Run]:
     """Execute with a deadline of a tenth of a second, on connections that are open."""
     gates.__init__()  # type: ignore[misc]  # as new
     await context.services.database.transact(_nothing)
@@ -150,7 +150,9 @@ async def run(context: OperationContext) -> Run:
         async with asyncio.timeout(20):
             return await limited.execute(query, context_value=context.fresh())
 
-    return execute
+    yield execute
+    # Whatever a test that failed left waiting would keep the database open.
+    gates.go_on.set()
 
 
 def codes(result: ExecutionResult) -> list[tuple[object, object]]:
