@@ -8,7 +8,9 @@ import asyncio
 import importlib
 import sys
 
-BENCHMARKS = ("catalog", "startup", "recording", "history", "subscribers", "processes")
+BENCHMARKS = (
+    "catalog", "startup", "recording", "history", "subscribers", "processes", "gateway",
+)  # fmt: skip
 
 
 def main(names: list[str]) -> None:

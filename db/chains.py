@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.paging import PageRequest, Slice, after_key, decode_cursor, slice_of
 from db.tables import failover_chains, failover_steps, models
 from db.upsert import insert_into
+from db.vocabulary import Delivery
 
 _ORDER = "failover_chains"
 
@@ -37,6 +38,7 @@ class ChainRow:
     name: str
     description: str | None
     enabled: bool
+    delivery: Delivery
     steps: Sequence[StepRow]
     version: int
     created_at: datetime
@@ -124,13 +126,17 @@ async def chain_ids_using_provider(connection: AsyncConnection, provider_id: int
 
 async def find_step(connection: AsyncConnection, step_id: int) -> StepRow | None:
     """The step with this id, of a living chain."""
+    return (await load_steps(connection, [step_id])).get(step_id)
+
+
+async def load_steps(connection: AsyncConnection, ids: Sequence[int]) -> Mapping[int, StepRow]:
+    """The ones of living chains among these, by id."""
     statement = (
         select(failover_steps)
         .join(failover_chains, failover_chains.c.id == failover_steps.c.chain_id)
-        .where(failover_steps.c.id == step_id, failover_chains.c.deleted_at.is_(None))
+        .where(failover_steps.c.id.in_(ids), failover_chains.c.deleted_at.is_(None))
     )
-    row = (await connection.execute(statement)).one_or_none()
-    return None if row is None else _step(row)
+    return {row.id: _step(row) for row in await connection.execute(statement)}
 
 
 async def lock_chain(connection: AsyncConnection, chain_id: int) -> ChainRow | None:
@@ -158,6 +164,7 @@ async def insert_chain(
     description: str | None,
     enabled: bool,
     now: datetime,
+    delivery: Delivery = Delivery.STREAMED,
 ) -> int | None:
     """Store a chain without steps and return its id, or None where the slug is taken."""
     inserted = await connection.scalar(
@@ -168,6 +175,7 @@ async def insert_chain(
             name_folded=name.casefold(),
             description=description,
             enabled=enabled,
+            delivery=delivery.value,
             version=1,
             created_at=now,
             updated_at=now,
@@ -245,6 +253,7 @@ async def _with_steps(connection: AsyncConnection, chains: Sequence[Row[Any]]) -
             name=chain.name,
             description=chain.description,
             enabled=chain.enabled,
+            delivery=Delivery(chain.delivery),
             steps=steps[chain.id],
             version=chain.version,
             created_at=chain.created_at,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import orjson
 from sqlalchemy import Row, Select, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -63,6 +64,8 @@ class ProviderRow:
     api_key: ApiKeyPreviewRow | None
     # Sealed, yet nothing that a log should hold.
     api_key_encrypted: bytes | None = field(repr=False)
+    extra_header_names: Sequence[str]
+    extra_headers_encrypted: bytes | None = field(repr=False)
     connection_revision: int
     last_connection_test: ConnectionTestRow | None
     model_count: int
@@ -244,9 +247,24 @@ async def store_api_key(
     )
 
 
+async def store_extra_headers(
+    connection: AsyncConnection, provider_id: int, *, names: Sequence[str], sealed: bytes | None
+) -> None:
+    """Store sealed headers with their names, or remove those that are stored."""
+    await connection.execute(
+        update(providers)
+        .where(providers.c.id == provider_id)
+        .values(
+            extra_header_names=orjson.dumps(list(names)).decode() if names else None,
+            extra_headers_encrypted=sealed,
+        )
+    )
+
+
 async def delete_provider(connection: AsyncConnection, provider_id: int, *, now: datetime) -> None:
-    """Tombstone the provider and its models, and forget its key and its last test."""
+    """Tombstone the provider and its models, and forget its key, its headers and its last test."""
     await store_api_key(connection, provider_id, sealed=None, masked=None, now=now)
+    await store_extra_headers(connection, provider_id, names=(), sealed=None)
     await connection.execute(
         delete(connection_tests).where(connection_tests.c.provider_id == provider_id)
     )
@@ -285,6 +303,8 @@ def _provider(row: Row[Any]) -> ProviderRow:
         known_provider=row.known_provider,
         api_key=preview,
         api_key_encrypted=row.api_key_encrypted,
+        extra_header_names=tuple(orjson.loads(row.extra_header_names or "[]")),
+        extra_headers_encrypted=row.extra_headers_encrypted,
         connection_revision=row.connection_revision,
         last_connection_test=test,
         model_count=row.model_count,

@@ -44,6 +44,9 @@ providers = Table(
     Column("api_key_encrypted", blob()),
     Column("api_key_masked", plain_text()),
     Column("api_key_set_at", Instant()),
+    # JSON lists: the names in the clear, to be shown; the pairs sealed as a key is.
+    Column("extra_header_names", plain_text()),
+    Column("extra_headers_encrypted", blob()),
     # Counts changes of key or URL: a test of an older configuration isn't taken for this one's.
     Column("connection_revision", whole(), nullable=False),
     Column("version", whole(), nullable=False),
@@ -149,6 +152,7 @@ failover_chains = Table(
     Column("name_folded", plain_text(), nullable=False),
     Column("description", plain_text()),
     Column("enabled", Flag(), nullable=False),
+    Column("delivery", plain_text(), nullable=False, server_default="STREAMED"),
     Column("version", whole(), nullable=False),
     Column("created_at", Instant(), nullable=False),
     Column("updated_at", Instant(), nullable=False),
@@ -258,6 +262,32 @@ usage_agents = Table(
     Column("name", plain_text(), primary_key=True),
     sqlite_strict=True,
     sqlite_with_rowid=False,
+)
+
+gateway_requests = Table(
+    "gateway_requests",
+    metadata,
+    # In the order of commits: see `insert_gateway_requests`.
+    Column("id", whole(), primary_key=True, autoincrement=True),
+    Column("request_id", plain_text(), nullable=False, unique=True),
+    Column("endpoint", plain_text(), nullable=False),
+    Column("asked_for", plain_text(), nullable=False),
+    # 0 and "" stand for none, as in usage events.
+    Column("chain_id", whole(), nullable=False),
+    Column("model_id", whole(), nullable=False),
+    Column("agent", plain_text(), nullable=False),
+    Column("streamed", Flag(), nullable=False),
+    Column("outcome", plain_text(), nullable=False),
+    Column("status", whole(), nullable=False),
+    Column("started_at", Instant(), nullable=False),
+    Column("milliseconds", whole(), nullable=False),
+    Column("first_token_ms", whole()),
+    Column("overhead_ms", real(), nullable=False),
+    # JSON, so that a request costs one insert: nobody asks for an attempt without its request.
+    Column("attempts", plain_text(), nullable=False),
+    Index("ix_gateway_requests_started_at_id", "started_at", "id"),
+    sqlite_autoincrement=True,
+    sqlite_strict=True,
 )
 
 sign_in_codes = Table(

@@ -166,3 +166,55 @@ class WebhookDeliveryStatus(StrEnum):
     PENDING = "PENDING"
     DELIVERED = "DELIVERED"
     FAILED = "FAILED"
+
+
+class Delivery(StrEnum):
+    """When a caller gets what an attempt gives."""
+
+    STREAMED = "STREAMED"
+    """As it comes."""
+    ASSURED = "ASSURED"
+    """When it is whole."""
+
+
+class GatewayEndpoint(StrEnum):
+    """Where a request to the gateway came in."""
+
+    CHAT_COMPLETIONS = "CHAT_COMPLETIONS"
+    MESSAGES = "MESSAGES"
+    EMBEDDINGS = "EMBEDDINGS"
+    RUN_FAILOVER_CHAIN = "RUN_FAILOVER_CHAIN"
+
+
+class GatewayOutcome(StrEnum):
+    """How a request to the gateway ended."""
+
+    ANSWERED = "ANSWERED"
+    """With a whole answer."""
+    REFUSED = "REFUSED"
+    """A provider, or a budget, refused the request for what it is."""
+    FAILED = "FAILED"
+    """No step answered."""
+    CUT = "CUT"
+    """The answer broke off when the caller had a part of it."""
+    CANCELLED = "CANCELLED"
+    """The caller left."""
+
+
+class AttemptOutcome(StrEnum):
+    """Why a step of a chain gave no answer: the classes of failure, and the reasons to skip one."""
+
+    TRANSIENT = "TRANSIENT"
+    RATE_LIMITED = "RATE_LIMITED"
+    TIMEOUT = "TIMEOUT"
+    TOO_LONG = "TOO_LONG"
+    UNAVAILABLE = "UNAVAILABLE"
+    REJECTED = "REJECTED"
+    INVALID = "INVALID"
+    DISABLED = "DISABLED"
+    NO_API_KEY = "NO_API_KEY"
+    OPEN = "OPEN"
+    TOO_SMALL = "TOO_SMALL"
+    UNSUPPORTED = "UNSUPPORTED"
+    BUSY = "BUSY"
+    OVER_BUDGET = "OVER_BUDGET"

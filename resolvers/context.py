@@ -36,6 +36,8 @@ class Viewer:
     name: str
     session: bytes | None = field(default=None, repr=False)
     """The hash of a browser session's token, where one let them in."""
+    agent: str = ""
+    """Whose usage their requests through the gateway are, unless they say otherwise."""
 
 
 class OperationContext:

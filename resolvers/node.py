@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import trunkline
-from resolvers import budgets, chains, models, providers, usage
+from resolvers import budgets, chains, gateway, models, providers, usage
 from resolvers.context import OperationContext
 
 
@@ -27,6 +27,7 @@ _FINDERS: dict[str, Callable[[OperationContext, int], Awaitable[object | None]]]
     "UsageEvent": usage.usage_event_by_id,
     "Budget": budgets.budget_by_id,
     "BudgetAlert": budgets.alert_by_id,
+    "GatewayRequest": gateway.request_by_id,
 }
 
 

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from db import providers as store
 from db.paging import PageRequest, Slice
 from db.providers import ConnectionTestRow, ProviderRow
+from db.vocabulary import ProviderStatus
 from resolvers.context import OperationContext
 from resolvers.outcome import Outcome, deletion_of, outcome_of, refused
 from resolvers.watching import ChangeRow, watch_changes
 from trunkline.errors import Problem, Refused
 from trunkline.events import ProviderChanged
+from trunkline.gateway import provider_status
 from trunkline.providers import changes
 from trunkline.providers.changes import NewProvider, ProviderUpdate
 from trunkline.providers.testing import ConnectionToTest, run_connection_test
@@ -42,6 +44,11 @@ async def provider_by_slug(context: OperationContext, slug: str) -> ProviderRow 
 async def provider_by_id(context: OperationContext, provider_id: int) -> ProviderRow | None:
     """The living provider with this id."""
     return await context.load(load_providers_by_id, provider_id)
+
+
+def status_of(context: OperationContext, provider: ProviderRow) -> ProviderStatus:
+    """What is known of a provider's health."""
+    return provider_status.status_of(context.services, provider)
 
 
 async def load_providers_by_id(services: Services, ids: Sequence[int]) -> Mapping[int, ProviderRow]:

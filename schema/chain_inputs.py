@@ -3,7 +3,13 @@
 import strawberry
 from strawberry import UNSET, Maybe
 
+from db.vocabulary import Delivery
 from schema.fields import EXPECTED_VERSION
+
+DELIVERY = (
+    "When a caller gets what a model answers. ASSURED keeps a caller of a stream waiting until the "
+    "answer is whole, at most 8 MiB."
+)
 
 
 @strawberry.input(
@@ -36,6 +42,7 @@ class CreateFailoverChainInput:
     )
     description: str | None = strawberry.field(default=UNSET, description="What it is for.")
     enabled: bool = strawberry.field(default=True, description="Whether it may be used.")
+    delivery: Delivery = strawberry.field(default=Delivery.STREAMED, description=DELIVERY)
     steps: list[FailoverStepInput] = strawberry.field(
         description="1 to 20, in the order in which they are tried; no model twice."
     )
@@ -54,6 +61,7 @@ class UpdateFailoverChainInput:
     name: Maybe[str | None] = strawberry.field(description="For people, 1 to 200 characters.")
     description: Maybe[str | None] = strawberry.field(description="What it is for; null clears it.")
     enabled: Maybe[bool | None] = strawberry.field(description="Whether it may be used.")
+    delivery: Maybe[Delivery | None] = strawberry.field(description=DELIVERY)
     steps: Maybe[list[FailoverStepInput] | None] = strawberry.field(
         description="1 to 20, the whole list in its order; no model twice."
     )

@@ -10,8 +10,9 @@ from strawberry import UNSET, Maybe
 from db.chains import ChainRow, StepRow
 from db.models import ModelRow
 from db.paging import Slice
-from db.vocabulary import ChangeKind
-from resolvers import chains, models
+from db.vocabulary import ChangeKind, Delivery
+from resolvers import chains, gateway, models
+from resolvers.gateway import HealthRow
 from resolvers.outcome import Outcome
 from resolvers.watching import ChangeRow
 from schema.chain_inputs import (
@@ -37,6 +38,7 @@ from schema.fields import (
 from schema.models import Model
 from schema.node import Node, decode_id, node_type, reference
 from schema.payloads import USER_ERRORS, UserError
+from schema.step_health import StepHealth
 from trunkline.changes import UNSET as LEFT_OUT
 from trunkline.changes import Given
 from trunkline.failover.chains import ChainUpdate, NewChain
@@ -45,6 +47,10 @@ from trunkline.failover.steps import StepInput
 
 async def _model_of(info: Info, root: strawberry.Parent[StepRow]) -> ModelRow | None:
     return await models.model_by_id(info.context, root.model_id)
+
+
+async def _health_of(info: Info, root: strawberry.Parent[StepRow]) -> HealthRow:
+    return await gateway.step_health(info.context, root)
 
 
 @node_type(StepRow, description="One step of a chain: a model, its retries and its timeouts.")
@@ -58,6 +64,9 @@ class FailoverStep(Node):
     first_token_timeout_seconds: float = plain(
         "For one streamed try, until its first token; 0.1 to 3600."
     )
+    health: StepHealth = resolved(
+        _health_of, "How its model does just now.", graphql_type=StepHealth
+    )
 
 
 @node_type(ChainRow, description="Models in the order in which a request tries them.")
@@ -68,6 +77,7 @@ class FailoverChain(Node):
     name: str = plain("For people.")
     description: str | None = plain("What it is for.")
     enabled: bool = plain("False where an operator switched it off.")
+    delivery: Delivery = plain("When a caller gets what a model answers.")
     steps: list[FailoverStep] = plain("In the order in which they are tried; at least one.")
     version: int = plain("Counts the changes an operator makes.")
     created_at: datetime = plain("When it was created.")
@@ -162,6 +172,7 @@ async def _create(
         slug=or_none(input.slug),
         description=or_none(input.description),
         enabled=input.enabled,
+        delivery=input.delivery,
         steps=[_step(step) for step in input.steps],
     )
     return await chains.create_chain(info.context, new)
@@ -177,6 +188,7 @@ async def _update(
         name=given(input.name),
         description=given(input.description),
         enabled=given(input.enabled),
+        delivery=given(input.delivery),
         steps=steps if steps is None or steps is LEFT_OUT else [_step(step) for step in steps],
     )
     return await chains.update_chain(info.context, change)

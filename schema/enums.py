@@ -1,7 +1,8 @@
 """The names on the wire of the enumerations that rows carry.
 
 `strawberry.enum` marks the domain's own class, so fields are annotated with that class. It has to
-happen before any field is declared, so `schema/fields.py` imports this module.
+happen before any field is declared, so `schema/fields.py` imports this module, and
+`gateway_enums.py`.
 """
 
 from enum import Enum

@@ -12,7 +12,8 @@ import strawberry
 from graphql import FieldNode, FragmentSpreadNode, InlineFragmentNode, SelectionNode
 from strawberry.types.nodes import FragmentSpread, InlineFragment, SelectedField
 
-import schema.enums  # noqa: F401  # names the enumerations before any field is declared
+import schema.enums
+import schema.gateway_enums  # noqa: F401  # both name enumerations before any field is declared
 from resolvers.context import OperationContext
 from trunkline.changes import UNSET, Given
 

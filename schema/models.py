@@ -45,7 +45,8 @@ from trunkline.changes import UNSET as LEFT_OUT
 
 if TYPE_CHECKING:
     from schema.chains import FailoverChain
-    from schema.providers import ConnectionTest, Provider
+    from schema.connection_tests import ConnectionTest
+    from schema.providers import Provider
 
 LazyProvider = Annotated["Provider", strawberry.lazy("schema.providers")]
 
@@ -166,9 +167,9 @@ class SyncModelsPayload:
     """Read from a `SyncOutcome`."""
 
     provider: LazyProvider | None = plain("The provider as it stands now.")
-    connection_test: Annotated["ConnectionTest", strawberry.lazy("schema.providers")] | None = (
-        plain("How the provider was asked.")
-    )
+    connection_test: (
+        Annotated["ConnectionTest", strawberry.lazy("schema.connection_tests")] | None
+    ) = plain("How the provider was asked.")
     added: int | None = plain("How many models are new.")
     deprecated: int | None = plain("How many are gone from its list.")
     user_errors: list[UserError] = plain(USER_ERRORS)

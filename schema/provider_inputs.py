@@ -6,6 +6,29 @@ from strawberry import UNSET, Maybe
 from db.vocabulary import ProviderKind
 from schema.fields import EXPECTED_VERSION
 
+EXTRA_HEADERS = (
+    "Sent with each request to it, beside those of its protocol: an organisation's id, say. At "
+    "most 20, of 8 KiB together. Values are stored encrypted, bound to this provider and host, "
+    "and never readable."
+)
+
+
+@strawberry.input(
+    description="A header of your own. Without a `value` the stored one of this name stays."
+)
+class ExtraHeaderInput:
+    """Becomes an `ExtraHeader`."""
+
+    name: str = strawberry.field(
+        description=(
+            "A header's name by RFC 9110. None that carries a key (`Authorization`, `x-api-key`), "
+            "a cookie, or is about the connection (`Host`, `Content-Length`)."
+        )
+    )
+    value: str | None = strawberry.field(
+        default=UNSET, description="Printable ASCII characters; it may be a secret."
+    )
+
 
 @strawberry.input(description="A provider to create.")
 class CreateProviderInput:
@@ -23,11 +46,17 @@ class CreateProviderInput:
     api_key: str | None = strawberry.field(
         default=UNSET, description="Stored encrypted, bound to this provider and host."
     )
+    extra_headers: list[ExtraHeaderInput] | None = strawberry.field(
+        default=UNSET, description=EXTRA_HEADERS
+    )
     enabled: bool = strawberry.field(default=True, description="Whether it may be used.")
 
 
 @strawberry.input(
-    description="A base URL of another origin needs a key given with it, while one is stored."
+    description=(
+        "A base URL of another origin needs a key given with it, while one is stored, and so for "
+        "extra headers."
+    )
 )
 class UpdateProviderInput:
     """Becomes a `ProviderUpdate`."""
@@ -38,6 +67,9 @@ class UpdateProviderInput:
     base_url: Maybe[str | None] = strawberry.field(description="Where its API is.")
     api_key: Maybe[str | None] = strawberry.field(
         description="Replaces the stored one. To remove it, use `removeProviderApiKey`."
+    )
+    extra_headers: Maybe[list[ExtraHeaderInput] | None] = strawberry.field(
+        description=f"The whole list: what it leaves out is removed. {EXTRA_HEADERS}"
     )
     enabled: Maybe[bool | None] = strawberry.field(description="Whether it may be used.")
 
@@ -60,8 +92,8 @@ class DeleteProviderInput:
 
 @strawberry.input(
     description=(
-        "Exactly one of `providerId` and `kind`. The stored key goes to the stored URL's origin "
-        "only: a draft URL elsewhere needs a draft key."
+        "Exactly one of `providerId` and `kind`. The stored key and extra headers go to the stored "
+        "URL's origin only: a draft URL elsewhere needs drafts of them."
     )
 )
 class TestConnectionInput:
@@ -80,4 +112,7 @@ class TestConnectionInput:
     )
     api_key: str | None = strawberry.field(
         default=UNSET, description="A draft. Default: the saved one."
+    )
+    extra_headers: list[ExtraHeaderInput] | None = strawberry.field(
+        default=UNSET, description="A draft, the whole list. Default: the saved ones."
     )

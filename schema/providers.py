@@ -1,6 +1,6 @@
 """Providers: configure, test, watch."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,12 +8,13 @@ import strawberry
 from strawberry import UNSET
 
 from db.paging import Slice
-from db.providers import ConnectionTestRow, ProviderRow
-from db.vocabulary import ChangeKind, ConnectionTestStatus, ProviderKind, ProviderStatus
+from db.providers import ProviderRow
+from db.vocabulary import ChangeKind, ProviderKind, ProviderStatus
 from resolvers import providers
 from resolvers.outcome import Outcome
 from resolvers.providers import TestOutcome
 from resolvers.watching import ChangeRow
+from schema.connection_tests import ApiKeyPreview, ConnectionTest
 from schema.connections import Connection, page_request
 from schema.fields import (
     After,
@@ -33,44 +34,23 @@ from schema.payloads import USER_ERRORS, UserError
 from schema.provider_inputs import (
     CreateProviderInput,
     DeleteProviderInput,
+    ExtraHeaderInput,
     RemoveProviderApiKeyInput,
     TestConnectionInput,
     UpdateProviderInput,
 )
 from schema.usage_totals import UsageTotals, usage_field
-from trunkline.providers.changes import NewProvider, ProviderUpdate
+from trunkline.changes import UNSET as LEFT_OUT
+from trunkline.providers.extra_headers import ExtraHeader
+from trunkline.providers.inputs import NewProvider, ProviderUpdate
 from trunkline.providers.testing import ConnectionToTest
 
 if TYPE_CHECKING:
     from schema.chains import FailoverChain
 
 
-@strawberry.type(description="What may be shown of a stored API key.")
-class ApiKeyPreview:
-    """Read from `ApiKeyPreviewRow`."""
-
-    masked: str = plain(
-        "For example `sk-ant-…4f2A`: at most a known public prefix and the last four characters."
-    )
-    set_at: datetime = plain("When the key was stored.")
-
-
-@node_type(ConnectionTestRow, description="One attempt to list a provider's models.")
-class ConnectionTest(Node):
-    """Read from `ConnectionTestRow`."""
-
-    status: ConnectionTestStatus = plain("How it ended.")
-    ok: bool = plain("Whether the provider answered with its models.")
-    latency_ms: int | None = plain(
-        "Wall-clock milliseconds from the first byte sent to the answer read; "
-        "null where nothing was sent."
-    )
-    http_status: int | None = plain("The answer's HTTP status; null where there was no answer.")
-    message: str = plain(
-        "What went wrong and what to do, for a person. Never holds a key, nor the answer's body."
-    )
-    model_count: int | None = plain("How many models the provider listed.")
-    tested_at: datetime = plain("When it ended.")
+def _status(info: Info, root: strawberry.Parent[ProviderRow]) -> ProviderStatus:
+    return providers.status_of(info.context, root)
 
 
 @node_type(ProviderRow, description="A model provider, as configured here.")
@@ -82,9 +62,17 @@ class Provider(Node):
     kind: ProviderKind = plain("The protocol that it speaks.")
     base_url: str = plain("Where its API is; paths of the protocol are appended.")
     enabled: bool = plain("False where an operator switched it off.")
-    status: ProviderStatus = plain("What is known of its health.")
+    status: ProviderStatus = resolved(
+        _status,
+        "What is known of its health: by live requests through this server in the last "
+        "30 seconds, else by its last test.",
+        graphql_type=ProviderStatus,
+    )
     api_key: ApiKeyPreview | None = plain(
         "Null where no key is stored. The key itself is never readable."
+    )
+    extra_header_names: list[str] = plain(
+        "Headers of your own that go with each request to it; their values are never readable."
     )
     model_count: int = plain("Models that are not deprecated.")
     models: Connection[Model] = MODELS_OF_PROVIDER
@@ -96,6 +84,10 @@ class Provider(Node):
     )
     created_at: datetime = plain("When it was created.")
     updated_at: datetime = plain("When an operator last changed it.")
+
+
+def _headers(given_ones: Sequence[ExtraHeaderInput]) -> list[ExtraHeader]:
+    return [ExtraHeader(one.name, or_none(one.value)) for one in given_ones]
 
 
 def _payload(description: str) -> Any:
@@ -192,6 +184,7 @@ async def _create(
         kind=input.kind,
         base_url=or_none(input.base_url),
         api_key=or_none(input.api_key),
+        extra_headers=_headers(or_none(input.extra_headers) or ()),
         enabled=input.enabled,
     )
     return await providers.create_provider(info.context, new)
@@ -200,12 +193,14 @@ async def _create(
 async def _update(
     info: Info, input: Annotated[UpdateProviderInput, described("What to change.")]
 ) -> Outcome[ProviderRow]:
+    headers = given(input.extra_headers)
     change = ProviderUpdate(
         id=decode_id(input.id, "Provider"),
         expected_version=or_none(input.expected_version),
         name=given(input.name),
         base_url=given(input.base_url),
         api_key=given(input.api_key),
+        extra_headers=headers if headers is None or headers is LEFT_OUT else _headers(headers),
         enabled=given(input.enabled),
     )
     return await providers.update_provider(info.context, change)
@@ -230,11 +225,13 @@ async def _delete(
 async def _test(
     info: Info, input: Annotated[TestConnectionInput, described("What to test.")]
 ) -> TestOutcome:
+    headers = or_none(input.extra_headers)
     wanted = ConnectionToTest(
         provider_id=decode_id(input.provider_id, "Provider") if input.provider_id else None,
         kind=or_none(input.kind),
         base_url=or_none(input.base_url),
         api_key=or_none(input.api_key),
+        extra_headers=None if headers is None else _headers(headers),
     )
     return await providers.test_connection(info.context, wanted)
 

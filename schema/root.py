@@ -16,16 +16,17 @@ from resolvers.context import OperationContext
 from resolvers.node import ServerInfoRow
 from schema.budgets import BudgetMutation, BudgetQuery, BudgetSubscription
 from schema.chains import ChainMutation, ChainQuery, ChainSubscription
+from schema.connection_tests import ConnectionTest
 from schema.errors import present
 from schema.execution import Executor
 from schema.fields import Info, described, plain, resolved
+from schema.gateway import GatewayMutation, GatewayQuery, GatewaySubscription
 from schema.limits.bounds import Limits
 from schema.limits.deadline import executor_within
 from schema.limits.extension import OperationLimits
 from schema.models import ModelMutation, ModelQueries, ModelSubscription
 from schema.node import Node, parse_id
 from schema.providers import (
-    ConnectionTest,
     ProviderMutation,
     ProviderQuery,
     ProviderSubscription,
@@ -65,10 +66,19 @@ class RootQuery:
 
 
 Query = merge_types(
-    "Query", (RootQuery, ProviderQuery, ModelQueries, ChainQuery, UsageQuery, BudgetQuery)
+    "Query",
+    (RootQuery, ProviderQuery, ModelQueries, ChainQuery, UsageQuery, BudgetQuery, GatewayQuery),
 )
 Mutation = merge_types(
-    "Mutation", (ProviderMutation, ModelMutation, ChainMutation, UsageMutation, BudgetMutation)
+    "Mutation",
+    (
+        ProviderMutation,
+        ModelMutation,
+        ChainMutation,
+        UsageMutation,
+        BudgetMutation,
+        GatewayMutation,
+    ),
 )
 Subscription = merge_types(
     "Subscription",
@@ -78,6 +88,7 @@ Subscription = merge_types(
         ModelSubscription,
         ChainSubscription,
         BudgetSubscription,
+        GatewaySubscription,
     ),
 )
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
@@ -23,6 +22,8 @@ from strawberry import Schema
 from server.answers import Rejected, error_answer, json_answer
 from server.crowding import MOST_REQUESTS, Crowding
 from server.execution import Executions, MakeContext
+from server.gateway_answers import GATEWAY_HEADERS
+from server.gateway_routes import PREFIX
 from server.graphql_http import GraphQLOverHTTP
 from server.graphql_socket import INIT_SECONDS, MOST_SOCKETS, GraphQLOverSocket
 from server.origins import LOOPBACK_NAMES, Perimeter
@@ -45,7 +46,7 @@ class FrontDoor:
     """What the application is made of.
 
     `check_ready` raises where the database can't be reached. `closing` is set by whoever stops the
-    server: event streams end then.
+    server: event streams end then. `gateway` serves what is below `/v1/`.
     """
 
     schema: Schema
@@ -56,6 +57,7 @@ class FrontDoor:
     allowed_origins: tuple[str, ...] = ()
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     page: Path = field(default_factory=built_page)
+    gateway: ASGIApp | None = None
     most_sockets: int = MOST_SOCKETS
     init_seconds: float = INIT_SECONDS
     persisted: PersistedOperations = field(default_factory=PersistedOperations)
@@ -64,11 +66,9 @@ class FrontDoor:
     most_requests: int = MOST_REQUESTS
 
 
-def build_app(door: FrontDoor) -> Starlette:
-    """The application."""
+def build_app(door: FrontDoor) -> ASGIApp:
+    """The application: what stands around every request, then the way that it takes."""
     executions = Executions(door.schema, door.make_context)
-    page = PageRoutes(door.page)
-    usage = UsageRoutes(door.gate, door.make_context)
     socket = GraphQLOverSocket(
         executions,
         door.gate,
@@ -77,10 +77,25 @@ def build_app(door: FrontDoor) -> Starlette:
         most_sockets=door.most_sockets,
         init_seconds=door.init_seconds,
     )
-    graphql = GraphQLOverHTTP(executions, door.gate, door.closing, door.persisted, door.quotas)
+    pages = _pages(door, executions)
+    gateway = _with_cors(door, door.gateway) if door.gateway is not None else pages
+    ways = _Ways(sockets=socket, direct=door.gateway or pages, gateway=gateway, pages=pages)
+    perimeter = Perimeter(
+        ways, allowed_hosts=door.allowed_hosts, allowed_origins=door.allowed_origins
+    )
+    return RequestLog(perimeter, closing=door.closing)
+
+
+def _pages(door: FrontDoor, executions: Executions) -> ASGIApp:
+    """All that is neither a socket nor the gateway."""
+    page = PageRoutes(door.page)
+    usage = UsageRoutes(door.gate, door.make_context)
     app = Starlette(
         routes=[
-            Route("/graphql", graphql),
+            Route(
+                "/graphql",
+                GraphQLOverHTTP(executions, door.gate, door.closing, door.persisted, door.quotas),
+            ),
             Route("/graphiql", page.index, methods=["GET"]),
             Route("/graphiql/", page.index, methods=["GET"]),
             Route("/graphiql/{name:path}", page.asset, methods=["GET"]),
@@ -93,46 +108,50 @@ def build_app(door: FrontDoor) -> Starlette:
             Route("/readyz", _readiness_route(door), methods=["GET"]),
             Route("/", _to_graphiql, methods=["GET"]),
         ],
-        middleware=[
-            Middleware(RequestLog, closing=door.closing),
-            Middleware(
-                Perimeter,
-                allowed_hosts=door.allowed_hosts,
-                allowed_origins=door.allowed_origins,
-            ),
-            Middleware(_Sockets, graphql=socket),
-            Middleware(Crowding, most_requests=door.most_requests),
-            Middleware(
-                CORSMiddleware,
-                allow_origins=door.allowed_origins,
-                allow_methods=["GET", "POST"],
-                allow_headers=["Authorization", "Content-Type"],
-                expose_headers=["X-Request-Id"],
-            ),
-        ],
         exception_handlers={HTTPException: _as_json, Rejected: _rejected},
     )
     app.router.redirect_slashes = False
-    return app
+    return _with_cors(door, Crowding(app, most_requests=door.most_requests))
 
 
-class _Sockets:
-    """ASGI middleware that serves sockets: what follows it is for HTTP, and would keep 2 kB of each
-    for as long as it is open.
+def _with_cors(door: FrontDoor, app: ASGIApp) -> ASGIApp:
+    return CORSMiddleware(
+        app,
+        allow_origins=door.allowed_origins,
+        allow_methods=["GET", "POST"],
+        allow_headers=["*"],
+        expose_headers=["X-Request-Id", "Retry-After", *GATEWAY_HEADERS],
+    )
+
+
+class _Ways:
+    """Sends each request its way: sockets and the gateway past what only pages and GraphQL need,
+    which costs each of a thousand sockets 2 kB, and the gateway a tenth of its time.
     """
 
-    def __init__(self, app: ASGIApp, *, graphql: ASGIApp) -> None:
-        self._app = app
-        self._graphql = graphql
+    def __init__(
+        self, *, sockets: ASGIApp, direct: ASGIApp, gateway: ASGIApp, pages: ASGIApp
+    ) -> None:
+        """`direct` is the gateway for whoever is no web page: they need no word about origins."""
+        self._sockets = sockets
+        self._direct = direct
+        self._gateway = gateway
+        self._pages = pages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a socket, or pass on what is none."""
-        if scope["type"] != "websocket":
-            await self._app(scope, receive, send)
-        elif scope["path"] == "/graphql":
-            await self._graphql(scope, receive, send)
+        """Serve one request or socket."""
+        path: str = scope["path"]
+        if scope["type"] == "websocket":
+            if path == "/graphql":
+                await self._sockets(scope, receive, send)
+            else:
+                await _no_socket_here(WebSocket(scope, receive, send))
+        elif not path.startswith(PREFIX):
+            await self._pages(scope, receive, send)
+        elif any(name == b"origin" for name, _ in scope["headers"]):
+            await self._gateway(scope, receive, send)
         else:
-            await _no_socket_here(WebSocket(scope, receive, send))
+            await self._direct(scope, receive, send)
 
 
 def _schema_route(door: FrontDoor) -> Callable[[Request], Awaitable[Response]]:

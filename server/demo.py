@@ -1,19 +1,18 @@
 """`trunkline demo`: everything to look at without a key. All of it is marked as simulated.
 
-A simulated provider is served on loopback; providers here point to it. Thirty days of history and
-the live traffic go through the use cases that real clients reach: nothing is put into the store
-behind their back, and each live request is a real one to the simulated provider.
+Simulated providers are served on loopback, each on a port of its own; providers here point to them.
+Thirty days of history and the live traffic go through the use cases that real clients reach:
+nothing is put into the store behind their back, and each live request is a real one through the
+gateway.
 """
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import uuid4
 
-import orjson
 import structlog
 import typer
 
@@ -22,13 +21,14 @@ from db import models as stored_models
 from db import providers as stored_providers
 from db.providers import ProviderRow
 from db.vocabulary import ProviderKind
+from server.demo_traffic import send_traffic
 from server.serving import run_server
 from server.settings import Settings
 from server.simulated.app import running_simulator
 from server.simulated.behaviour import Behaviour
+from server.simulated.reaction import Pace, Reaction
 from trunkline.catalog.changes import ModelUpdate, PriceOverride, update_model
 from trunkline.catalog.listing import sync_models
-from trunkline.errors import Refused
 from trunkline.failover.chains import NewChain, create_chain
 from trunkline.failover.steps import StepInput
 from trunkline.providers.changes import (
@@ -37,7 +37,6 @@ from trunkline.providers.changes import (
     create_provider,
     update_provider,
 )
-from trunkline.providers.outgoing_errors import OutgoingError
 from trunkline.services import Services
 from trunkline.usage.intake import NewUsageEvent
 from trunkline.usage.recording import record_usage
@@ -46,9 +45,8 @@ log = structlog.get_logger(__name__)
 
 HISTORY_DAYS = 30
 _BATCH = 500
-_PAUSE_SECONDS = 0.6
 _ANSWER_TOKENS = (20, 1_000)
-_MOST_PROMPT_WORDS = 4_000
+_ERROR_SHARE = 0.04
 _KEY = "simulated-key-0123456789"
 _CHAIN = "simulated-support"
 _AGENTS = ("simulated-support", "simulated-research", "simulated-coder", "simulated-triage")
@@ -87,14 +85,21 @@ def run_demo(settings: Settings) -> None:
 
 @asynccontextmanager
 async def _demonstration(services: Services) -> AsyncIterator[None]:
-    behaviour = Behaviour(models=(*_PRICES, _UNPRICED), api_key=_KEY, answer_lengths=_ANSWER_TOKENS)
-    async with running_simulator(behaviour) as url:
-        providers = await _providers(services, url)
+    async with AsyncExitStack() as stack:
+        urls = [
+            await stack.enter_async_context(running_simulator(_behaviour())) for _ in _PROVIDERS
+        ]
+        providers = await _providers(services, urls)
         if not await _has_chain(services):
             await _price_models(services, providers)
             await _record_history(services)
             await _make_chain(services)
-        traffic = asyncio.create_task(_send_traffic(services, providers))
+        for made, url in zip(_PROVIDERS, urls, strict=True):
+            log.info("simulated provider", name=made.slug, url=url)
+        models = [f"{made.slug}/{model}" for made in _PROVIDERS for model in (*_PRICES, _UNPRICED)]
+        traffic = asyncio.create_task(
+            send_traffic(services, [f"chain/{_CHAIN}"] * len(models) + models, _AGENTS)
+        )
         try:
             yield
         finally:
@@ -103,14 +108,25 @@ async def _demonstration(services: Services) -> AsyncIterator[None]:
                 await traffic
 
 
-async def _providers(services: Services, url: str) -> list[ProviderRow]:
-    """The demo's providers, at the simulator's present port, with the models that it lists."""
+def _behaviour() -> Behaviour:
+    """As real ones are: now and then an error, and no faster than people read."""
+    return Behaviour(
+        models=(*_PRICES, _UNPRICED),
+        api_key=_KEY,
+        answer_lengths=_ANSWER_TOKENS,
+        error_share=_ERROR_SHARE,
+        usual=Reaction(pace=Pace(latency_seconds=0.2, tokens_per_second=400)),
+    )
+
+
+async def _providers(services: Services, urls: Sequence[str]) -> list[ProviderRow]:
+    """The demo's providers, at the simulators' present ports, with the models that they list."""
     async with services.database.read() as connection:
         present = await stored_providers.load_providers_by_slug(
             connection, [made.slug for made in _PROVIDERS]
         )
     providers = []
-    for made in _PROVIDERS:
+    for made, url in zip(_PROVIDERS, urls, strict=True):
         base_url = url + made.path
         standing = present.get(made.slug)
         if standing is None:
@@ -221,59 +237,3 @@ def _made_up(dice: random.Random, key: str, occurred: datetime) -> NewUsageEvent
         latency_ms=dice.randint(300, 9_000),
         cost_nanos=cost,
     )
-
-
-async def _send_traffic(services: Services, providers: list[ProviderRow]) -> None:
-    """Requests to the simulated provider, for as long as the demo runs."""
-    dice = random.Random()  # noqa: S311  # made up
-    while True:
-        provider = dice.choices(providers, (6, 3, 2))[0]
-        model = dice.choices((*_PRICES, _UNPRICED), (3, 4, 6, 1))[0]
-        try:
-            event = await _one_request(services, provider, model, dice)
-            await record_usage(services, [event])
-        except (OutgoingError, Refused, KeyError, ValueError):
-            # Somebody deleted or changed what this uses; the next request may find it again.
-            log.warning("a simulated request failed", provider=provider.slug)
-        await asyncio.sleep(_PAUSE_SECONDS * dice.uniform(0.5, 1.5))
-
-
-async def _one_request(
-    services: Services, provider: ProviderRow, model: str, dice: random.Random
-) -> NewUsageEvent:
-    began = services.clock()
-    ollama = provider.kind is ProviderKind.OLLAMA
-    answer = await services.outgoing.request(
-        provider.kind,
-        "POST",
-        provider.base_url + ("/api/chat" if ollama else "/chat/completions"),
-        headers={"Authorization": f"Bearer {_KEY}"},
-        json={
-            "model": model,
-            "messages": [{"role": "user", "content": _prompt(dice)}],
-            "stream": False,
-        },
-        timeout_seconds=10,
-    )
-    body = orjson.loads(answer.body)
-    usage = body if ollama else body["usage"]
-    openai = ("prompt_tokens", "completion_tokens")
-    counted = ("prompt_eval_count", "eval_count") if ollama else openai
-    cached = 0 if ollama else usage["prompt_tokens_details"]["cached_tokens"]
-    return NewUsageEvent(
-        idempotency_key=f"demo-live-{uuid4()}",
-        provider_slug=provider.slug,
-        model_name=model,
-        agent=dice.choice(_AGENTS),
-        failover_chain_slug=_CHAIN if dice.random() < 0.4 else None,
-        succeeded=answer.status == 200,
-        input_tokens=usage[counted[0]],
-        cache_read_tokens=cached,
-        output_tokens=usage[counted[1]],
-        latency_ms=round((services.clock() - began).total_seconds() * 1_000),
-    )
-
-
-def _prompt(dice: random.Random) -> str:
-    """Never the same, and long enough for the tokens that real agents send."""
-    return f"made up {dice.random()}" + " and so on" * dice.randrange(_MOST_PROMPT_WORDS // 3)

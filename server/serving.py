@@ -27,6 +27,7 @@ from server.app import FrontDoor, build_app
 from server.credentials import ADMIN_TOKEN_FILE, Credentials, credentials, make_data_dir
 from server.database_lock import sole_server
 from server.failures import CannotStart
+from server.gateway_routes import GatewayRoutes
 from server.logs import configure_logs
 from server.operation_files import BadOperations
 from server.persisted_operations import PersistedOperations
@@ -128,10 +129,12 @@ def front_door(services: Services, settings: Settings, admin_token: str) -> Fron
             introspection=settings.introspection,
         )
     )
+    gate = Gate(services.database, services.clock, admin_token)
     return FrontDoor(
         schema=limited,
         make_context=make_context,
-        gate=Gate(services.database, services.clock, admin_token),
+        gate=gate,
+        gateway=GatewayRoutes(services, gate),
         check_ready=check_ready,
         allowed_hosts=settings.hosts,
         allowed_origins=settings.allowed_origins,

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from schema.limits.bounds import DEFAULT_MOST_COST, DEFAULT_OPERATION_SECONDS
 from server.failures import CannotStart
 from server.origins import LOOPBACK_NAMES
+from trunkline.failover.slots import DEFAULT_RUNNING
 
 PREFIX = "TRUNKLINE_"
 DEFAULT_PORT = 8787
@@ -36,6 +37,7 @@ _WHAT_TO_GIVE = {
     "operations_per_second": "give a number from 0.1 to 1000000; left out, no rate is limited",
     "most_sockets_per_viewer": "give a whole number from 1 to 4096",
     "most_streams_per_viewer": "give a whole number from 1 to 1000000",
+    "provider_concurrency": "give a whole number from 1 to 10000",
 }
 _WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104  # recognised, not bound
 
@@ -65,6 +67,7 @@ class Settings(BaseSettings):
     log_format: Literal["console", "json"] = "console"
     event_retention_days: int | None = Field(default=None, ge=1, le=36_500)
     most_agents: int = Field(default=DEFAULT_MOST_AGENTS, ge=1, le=1_000_000)
+    provider_concurrency: int = Field(default=DEFAULT_RUNNING, ge=1, le=10_000)
     bus_url: SecretStr | None = None
     most_cost: int = Field(default=DEFAULT_MOST_COST, ge=1_000, le=10**9)
     operation_seconds: float = Field(default=DEFAULT_OPERATION_SECONDS, ge=0.1, le=3_600)

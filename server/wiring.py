@@ -6,6 +6,8 @@ it takes them a third of a second.
 """
 
 import gc
+import os
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -20,11 +22,16 @@ from trunkline.catalog.known import KnownCatalog
 from trunkline.catalog.seeding import refresh_catalog
 from trunkline.clock import Clock, system_clock
 from trunkline.events import EventBus
+from trunkline.failover.slots import DEFAULT_RUNNING
+from trunkline.gateway.running import running_gateway
+from trunkline.gateway.state import GatewayState
 from trunkline.processes.announcing import COMMAND_LINE, Announcer
 from trunkline.processes.bus import Bus, NoBus
 from trunkline.processes.following import following
 from trunkline.providers.outgoing import Outgoing, PrivateNetworks
+from trunkline.providers.proxies import BadProxySetting, Proxies
 from trunkline.providers.seeding import seed_providers
+from trunkline.providers.trust import BadTrustSetting, trusted_certificates
 from trunkline.secrets import Secrets
 from trunkline.services import Services
 from trunkline.usage.agents import KnownAgents
@@ -56,6 +63,7 @@ async def running_services(
     Raises `CannotStart`. `held` saves reading the credentials twice.
     """
     known = held or credentials(settings)
+    proxies, trust = _ways_out()
     catalog = KnownCatalog()
     async with open_database(settings) as database:
         await seed_providers(database, catalog, system_clock)
@@ -69,7 +77,10 @@ async def running_services(
                 private_networks=(
                     "default" if settings.private_networks == "allow" else settings.private_networks
                 ),
+                proxies=proxies,
+                trust=trust,
                 most_agents=settings.most_agents,
+                provider_concurrency=settings.provider_concurrency,
                 bus=bus,
             ) as services,
         ):
@@ -80,6 +91,7 @@ async def running_services(
             async with (
                 following(services),
                 running_budgets(services),
+                running_gateway(services),
                 expiring(database, settings.event_retention_days, services.clock),
             ):
                 yield services
@@ -92,6 +104,7 @@ async def command_services(settings: Settings) -> AsyncIterator[Services]:
     Servers hear of what it commits; it doesn't hear of what they do. Raises `CannotStart`.
     """
     held = credentials(settings)
+    proxies, trust = _ways_out()
     async with (
         open_database(settings) as database,
         open_bus(settings, database) as bus,
@@ -99,6 +112,8 @@ async def command_services(settings: Settings) -> AsyncIterator[Services]:
             database,
             held.secrets,
             private_networks="deny" if settings.private_networks == "deny" else "default",
+            proxies=proxies,
+            trust=trust,
             most_agents=settings.most_agents,
             bus=bus,
             writer=COMMAND_LINE,
@@ -132,7 +147,10 @@ async def services_on(
     clock: Clock = system_clock,
     catalog: KnownCatalog | None = None,
     private_networks: PrivateNetworks = "default",
+    proxies: Proxies | None = None,
+    trust: ssl.SSLContext | None = None,
     most_agents: int = DEFAULT_MOST_AGENTS,
+    provider_concurrency: int = DEFAULT_RUNNING,
     bus: Bus | None = None,
     writer: str | None = None,
 ) -> AsyncIterator[Services]:
@@ -143,7 +161,7 @@ async def services_on(
     """
     known = catalog or KnownCatalog()
     events = EventBus()
-    async with Outgoing(private_networks) as outgoing:
+    async with Outgoing(private_networks, proxies=proxies, trust=trust) as outgoing:
         services = Services(
             database=database,
             events=events,
@@ -156,9 +174,18 @@ async def services_on(
             started_at=clock(),
             agents=KnownAgents(most_agents),
             announcer=Announcer(clock, writer=writer, bus=bus),
+            gateway=GatewayState.new(events, clock, most_running=provider_concurrency),
         )
         yield services
         await services.recording.drain()
+
+
+def _ways_out() -> tuple[Proxies, ssl.SSLContext | None]:
+    """The proxies and certificates of the environment. Raises `CannotStart`."""
+    try:
+        return Proxies.from_environment(os.environ), trusted_certificates(os.environ)
+    except (BadProxySetting, BadTrustSetting) as error:
+        raise CannotStart(str(error)) from error
 
 
 async def _migrate(database: Database) -> None:

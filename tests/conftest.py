@@ -158,6 +158,16 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     await opened.close()
 
 
+@pytest.fixture
+async def sqlite_database(sqlite_template: Path, tmp_path: Path) -> AsyncIterator[Database]:
+    """The same on SQLite alone: where no database has a say in what is tested."""
+    path = tmp_path / "trunkline.db"
+    shutil.copy(sqlite_template, path)
+    opened = Database.open(f"sqlite+aiosqlite:///{path}")
+    yield opened
+    await opened.close()
+
+
 class Statements(list[str]):
     """The SQL that ran while it was counted, without BEGIN and what follows from it."""
 

@@ -6,7 +6,7 @@ holds a single `Missed`, which says: read anew everything you hold.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -70,13 +70,34 @@ class UsageRecorded:
 
 
 @dataclass(frozen=True, slots=True)
+class GatewayRequestsRecorded:
+    """Requests through the gateway ended, and their rows were committed, at `at`."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitChanged:
+    """A circuit of this process opened, closed or let a probe through: read its state anew.
+
+    Of a model, or of a whole provider. Other processes don't hear of it: circuits are each one's
+    own.
+    """
+
+    model_id: int | None
+    provider_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Missed:
     """More changed than is worth listing, or it isn't known what: read anew what you hold."""
 
 
 Change = ProviderChanged | ModelChanged | FailoverChainChanged | BudgetChanged | BudgetAlerted
-Event = Change | UsageRecorded
-_Slot = tuple[type, int]
+State = UsageRecorded | GatewayRequestsRecorded
+"""What has one state, which the newest event tells of."""
+Event = Change | State | CircuitChanged
+_Slot = tuple[type, Hashable]
 
 
 class Subscription:
@@ -114,7 +135,7 @@ class Subscription:
         """Take an event of a kind subscribed to, merging it with what waits for the same object."""
         if not isinstance(event, self._kinds):
             return
-        slot = (type(event), 0 if isinstance(event, UsageRecorded) else event.id)
+        slot = _slot(event)
         waiting = self._pending.get(slot)
         self._pending[slot] = event if waiting is None else _merged(waiting, event)
         if len(self._pending) > MOST_PENDING:
@@ -140,17 +161,30 @@ class EventBus:
 
     def __init__(self) -> None:
         self._subscriptions: set[Subscription] = set()
+        self._listeners: list[tuple[tuple[type, ...], Callable[[], None]]] = []
 
     def publish(self, *events: Event) -> None:
         """Tell every subscriber. Call it after the commit, never before."""
+        for kinds, listener in self._listeners:
+            if any(isinstance(event, kinds) for event in events):
+                listener()
         for subscription in tuple(self._subscriptions):
             for event in events:
                 subscription.offer(event)
 
     def missed(self, *kinds: type) -> None:
         """Tell the subscribers to these kinds, and no others, that it isn't known what changed."""
+        for listened, listener in self._listeners:
+            if any(issubclass(kind, listened) for kind in kinds):
+                listener()
         for subscription in tuple(self._subscriptions):
             subscription.miss(kinds)
+
+    def call(self, listener: Callable[[], None], *kinds: type) -> None:
+        """Call `listener` whenever something of these kinds changed, before `publish` returns, for
+        as long as the bus lives: for caches, which must not serve what was, not even once.
+        """
+        self._listeners.append((kinds, listener))
 
     @contextmanager
     def subscribe(self, *kinds: type) -> Iterator[Subscription]:
@@ -163,8 +197,18 @@ class EventBus:
             self._subscriptions.discard(subscription)
 
 
+def _slot(event: Event) -> _Slot:
+    match event:
+        case UsageRecorded() | GatewayRequestsRecorded():
+            return type(event), None
+        case CircuitChanged():
+            return type(event), event
+        case _:
+            return type(event), event.id
+
+
 def _merged(waiting: Event, newer: Event) -> Event:
-    if isinstance(newer, UsageRecorded) or isinstance(waiting, UsageRecorded):
+    if not isinstance(newer, Change) or not isinstance(waiting, Change):
         return newer
     if waiting.kind is ChangeKind.CREATED and newer.kind is ChangeKind.UPDATED:
         return replace(newer, kind=ChangeKind.CREATED)

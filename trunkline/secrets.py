@@ -44,19 +44,22 @@ class Secrets:
         """Encrypt `api_key` for use by this provider at this origin (`https://host:port`) only."""
         return self._fernet.encrypt(orjson.dumps([provider_id, origin, api_key]))
 
-    def open(self, sealed: bytes, *, provider_id: int, origin: str) -> str:
-        """The key in `sealed`. Raises `SecretUnreadable` where it is not for this use."""
+    def open(
+        self, sealed: bytes, *, provider_id: int, origin: str, what: str = "the stored API key"
+    ) -> str:
+        """The key in `sealed`. Raises `SecretUnreadable` where it is not for this use.
+
+        `what` names it in the message.
+        """
         try:
             sealed_for, sealed_origin, api_key = orjson.loads(self._fernet.decrypt(sealed))
         except (InvalidToken, ValueError) as error:
             raise SecretUnreadable(
-                "the stored API key can't be read with the secret keys given: "
-                "restore TRUNKLINE_SECRET_KEYS, or set the API key anew"
+                f"{what} can't be read with the secret keys given: "
+                "restore TRUNKLINE_SECRET_KEYS, or set it anew"
             ) from error
         if (sealed_for, sealed_origin) != (provider_id, origin):
-            raise SecretUnreadable(
-                "the stored API key was given for another provider or host: set it anew"
-            )
+            raise SecretUnreadable(f"{what} was given for another provider or host: set it anew")
         return str(api_key)
 
 

@@ -10,6 +10,8 @@ from trunkline.budgets.blocking import BlockedScopes
 from trunkline.catalog.known import KnownCatalog
 from trunkline.clock import Clock
 from trunkline.events import Event, EventBus
+from trunkline.gateway.request_feed import RequestFeed
+from trunkline.gateway.state import GatewayState
 from trunkline.processes.announcing import Announcer
 from trunkline.processes.messages import Count
 from trunkline.providers.outgoing import Outgoing
@@ -37,8 +39,10 @@ class Services:
     started_at: datetime
     agents: KnownAgents
     announcer: Announcer
+    gateway: GatewayState
     recording: GroupCommit = field(default_factory=GroupCommit)
     blocked: BlockedScopes = field(default_factory=BlockedScopes)
+    request_feed: RequestFeed = field(default_factory=RequestFeed)
 
     async def commit(self, work: Callable[[Connection], Awaitable[tuple[T, Sequence[Event]]]]) -> T:
         """Run `work` in one write transaction, publish the events that it returned beside its

@@ -42,6 +42,7 @@ const known = {
   },
   failoverChains: { nodes: [{ id: "Qzox", slug: "support", version: 1, steps: [{ id: "Uzox" }] }] },
   budgets: { nodes: [{ id: "Qjox" }] },
+  gatewayRequests: { nodes: [{ id: "Rjox" }] },
 };
 
 for (const page of PAGES) {

@@ -113,6 +113,22 @@ assert.deepEqual(
 assert.equal((await step("FailoverChains")).totalCount, 1);
 assert.equal((await step("FailoverChainBySlug", { slug: chain.slug })).id, chain.id);
 
+// The gateway, where nothing was asked for yet.
+const health = await step("FailoverChainHealth", { slug: chain.slug });
+assert.deepEqual(
+  health.steps.map((one) => [one.health.state, one.health.successShare]),
+  [
+    ["CLOSED", null],
+    ["CLOSED", null],
+  ],
+);
+const unsaid = { input: { failoverChainId: chain.id, prompt: " " } };
+assert.deepEqual((await step("RunFailoverChain", unsaid, "INVALID")).attempts, []);
+const filter = { agents: ["guide"], outcomes: ["ANSWERED"] };
+assert.deepEqual((await step("GatewayRequests", { filter })).nodes, []);
+assert.equal((await step("GatewayRequestCount", { filter })).totalCount, 0);
+assert.equal(await step("GatewayRequestById", { id: chain.id }), null);
+
 // Usage.
 const event = {
   idempotencyKey: "tour",
@@ -159,6 +175,8 @@ for (const name of [
   "FailoverChainChanges",
   "BudgetChanges",
   "NewBudgetAlerts",
+  "CompletedGatewayRequests",
+  "CircuitChanges",
 ]) {
   assert.equal((await listen(name, {})).kind, "READY", name);
 }

@@ -22,11 +22,14 @@ from db.budget_alerts import AlertRow
 from db.budget_webhooks import DeliveryRow
 from db.budgets import BudgetRow, BudgetScopeRow, BudgetWebhookRow
 from db.chains import ChainRow, StepRow
+from db.gateway_attempts import GatewayAttemptRow
+from db.gateway_request_pages import GatewayRequestRow
 from db.models import ModelPricingRow, ModelRow
 from db.paging import Edge, Slice
 from db.providers import ApiKeyPreviewRow, ConnectionTestRow, ProviderRow
 from db.usage import UsageEventRow
 from resolvers.budgets import BudgetOutcome
+from resolvers.gateway import CircuitChangeRow, HealthRow, RunOutcome
 from resolvers.models import SyncOutcome
 from resolvers.node import ServerInfoRow
 from resolvers.outcome import Outcome
@@ -160,6 +163,12 @@ ROWS: dict[str, type] = {
     "CreateBudgetPayload": BudgetOutcome,
     "UpdateBudgetPayload": BudgetOutcome,
     "RotateBudgetWebhookSecretPayload": BudgetOutcome,
+    "StepHealth": HealthRow,
+    "GatewayAttempt": GatewayAttemptRow,
+    "GatewayRequest": GatewayRequestRow,
+    "GatewayRequestCompletion": ChangeRow,
+    "RunFailoverChainPayload": RunOutcome,
+    "CircuitChange": CircuitChangeRow,
 }
 
 

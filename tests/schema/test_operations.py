@@ -112,6 +112,10 @@ async def test_a_dashboards_day(services: Services, execute: Execute, simulator:
     ]
     order = [step["id"] for step in edited["steps"]][::-1]
     await do("ReorderFailoverChain", input={"id": chain["id"], "stepIds": order})
+    done.add("RunFailoverChain")
+    nothing = {"failoverChainId": chain["id"], "prompt": " "}
+    ran = (await run(execute, "RunFailoverChain", input=nothing))["runFailoverChain"]
+    assert [one["code"] for one in ran["userErrors"]] == ["INVALID"]
     event = {
         "idempotencyKey": "one", "providerSlug": "own", "modelName": "tuned", "agent": "support",
         "failoverChainSlug": chain["slug"], "inputTokens": 1_000_000,

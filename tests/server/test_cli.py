@@ -102,6 +102,8 @@ def serving(data_dir: Path, **more: str) -> Iterator[Served]:
          {"TRUNKLINE_SECRET_KEYS": "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="},
          "TRUNKLINE_DATABASE_URL"),
         (["serve", "--database-url", "postgresql://u:hunter2@h/d"], {}, "TRUNKLINE_SECRET_KEYS"),
+        (["serve"], {"HTTPS_PROXY": "socks5://u:hunter2@h:1080"}, "HTTPS_PROXY names a proxy of"),
+        (["serve"], {"SSL_CERT_FILE": "/no/such/bundle.pem"}, "SSL_CERT_FILE names a file that"),
         (["sign-in-link"], {}, "trunkline serve"),
         (["export-schema", "--output", "/no/such/folder/schema.graphql"], {}, "/no/such"),
     ],

@@ -70,7 +70,7 @@ def test_one_line_a_request_and_no_secret_in_any(server: Any, lines: Any) -> Non
     assert first["operation"] == "Named"
     assert (first["method"], first["path"]) == ("POST", "/graphql")
     assert first["milliseconds"] >= 0
-    assert len(first["request_id"]) == 16
+    assert len(first["request_id"]) == 32
     text = json.dumps(lines())
     for secret in SECRETS:
         assert secret not in text

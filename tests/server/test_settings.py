@@ -94,6 +94,8 @@ def test_what_is_bound_is_a_name_of_ours(host: str, url: str, allowed: str | Non
         ("TRUNKLINE_EVENT_RETENTION_DAYS", "a month"),
         ("TRUNKLINE_EVENT_RETENTION_DAYS", "36501"),
         ("TRUNKLINE_MOST_AGENTS", "0"),
+        ("TRUNKLINE_PROVIDER_CONCURRENCY", "0"),
+        ("TRUNKLINE_PROVIDER_CONCURRENCY", "10001"),
         ("TRUNKLINE_MOST_AGENTS", "many"),
         ("TRUNKLINE_MOST_AGENTS", "1000001"),
         ("TRUNKLINE_ADMIN_TOKEN", "hunter2"),

@@ -29,6 +29,11 @@ class BlockedScopes:
     def __init__(self) -> None:
         self._by_scope: Mapping[_Scope, Blocking] = {}
 
+    @property
+    def any(self) -> bool:
+        """Whether any budget blocks just now."""
+        return bool(self._by_scope)
+
     def replace(self, blocking: Sequence[Blocking]) -> None:
         """From now on these block, and no others."""
         found: dict[_Scope, Blocking] = {}
@@ -47,7 +52,7 @@ class BlockedScopes:
         model_id: int,
         agent: str | None,
         chain_id: int | None,
-    ) -> BudgetRow | None:
+    ) -> Blocking | None:
         """The budget that keeps a request from being sent, or None where it may be."""
         if not self._by_scope:
             return None
@@ -61,7 +66,7 @@ class BlockedScopes:
             found = self._by_scope.get(scope)
             # A period that is over blocks nothing, even before anybody looked again.
             if found is not None and now < found.until:
-                return found.budget
+                return found
         return None
 
 

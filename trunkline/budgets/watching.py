@@ -44,7 +44,7 @@ def blocking_budget(
     model_id: int,
     agent: str | None,
     chain_id: int | None,
-) -> BudgetRow | None:
+) -> Blocking | None:
     """The budget that keeps a request from being sent now, or None where it may be. Reads memory.
 
     Ask before each attempt: a used-up budget blocks from the commit that used it up, at most a

@@ -4,7 +4,7 @@ The port knows protocols and connections; nothing else here does. `T` is what it
 caller: a chunk of a stream, or a whole answer.
 """
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -16,15 +16,6 @@ from trunkline.failover.classes import AttemptFailure, FailureClass
 T = TypeVar("T")
 
 
-class Delivery(StrEnum):
-    """When a caller gets what an attempt gives."""
-
-    STREAMED = "STREAMED"
-    """As it comes."""
-    ASSURED = "ASSURED"
-    """When it is whole."""
-
-
 class Skipped(StrEnum):
     """Why a step was not tried."""
 
@@ -34,6 +25,12 @@ class Skipped(StrEnum):
     """Its circuit is open."""
     TOO_SMALL = "TOO_SMALL"
     """Its context window is no larger than one that the prompt didn't fit."""
+    UNSUPPORTED = "UNSUPPORTED"
+    """The model, or its provider's protocol, can't do what is asked for."""
+    BUSY = "BUSY"
+    """Its provider has as many requests as it gets at a time, and no place came free in time."""
+    OVER_BUDGET = "OVER_BUDGET"
+    """A budget of its provider or model is used up, and blocks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +86,22 @@ class AttemptFailed(TrunklineError):
         self.failure = failure
 
 
-Attempt = Callable[[ResolvedStep, float], AsyncGenerator[Piece[T]]]
-"""Tries a step, for at most so many seconds. Closed early, it lets go of its connection at once.
+class StepSkipped(TrunklineError):
+    """Raised by the port, before anything is sent: this step is not to be tried; the message says
+    why. `wait_seconds` is until it may be tried again, where that is known.
+    """
 
-It raises `AttemptFailed`, and ends when the answer is whole.
+    def __init__(self, skip: Skipped, reason: str, wait_seconds: float | None = None) -> None:
+        super().__init__(reason)
+        self.skip = skip
+        self.wait_seconds = wait_seconds
+
+
+Attempt = Callable[[ResolvedStep, float], AsyncGenerator[Piece[T]]]
+"""Tries a step with a stream, for at most so many seconds. Closed early, it lets go of its
+connection at once.
+
+It raises `AttemptFailed` or `StepSkipped`, and ends when the answer is whole.
 """
+Ask = Callable[[ResolvedStep, float], Awaitable[T]]
+"""Tries a step whose answer comes as one, with the same errors. Cancelled, it lets go at once."""

@@ -5,14 +5,14 @@ credit is refused, a model's where its attempts fail. Touched by the event loop'
 is this process's own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
 from trunkline.failover.backoff import LONGEST_WAIT_SECONDS
 from trunkline.failover.circuits import Circuit, CircuitState
 from trunkline.failover.classes import AttemptFailure, FailureClass
-from trunkline.failover.recent import RecentAttempts
+from trunkline.failover.recent import Recent, RecentAttempts
 
 _PROVES_IT_WORKS = frozenset({FailureClass.REJECTED, FailureClass.INVALID, FailureClass.TOO_LONG})
 
@@ -55,6 +55,8 @@ class Breakers:
         self._on_change = on_change
         # Those of models and providers that were ever tried: as many as are configured at most.
         self._circuits: dict[tuple[CircuitOf, int], Circuit] = {}
+        # Attempts of all of a provider's models together.
+        self._traffic: dict[int, Recent] = {}
 
     def admit(self, model_id: int, provider_id: int, *, forced: bool = False) -> "Permit | None":
         """Leave to try this model now, or None: it is open. Whoever gets a permit ends it.
@@ -103,6 +105,22 @@ class Breakers:
         wait = None if circuit.probe_at is None else max(0.0, circuit.probe_at - now)
         return Health(circuit.state, wait, circuit.opened_by, circuit.recent.summary(now))
 
+    def traffic(self, provider_id: int) -> tuple[int, int]:
+        """Attempts at a provider in the last thirty seconds, and how many of them failed."""
+        recent = self._traffic.get(provider_id)
+        return (0, 0) if recent is None else recent.counts(self._timer())
+
+    def asked_providers(self) -> Collection[int]:
+        """Those that were ever asked, or whose circuit is open."""
+        return self._traffic.keys()
+
+    def note_traffic(self, provider_id: int, *, succeeded: bool) -> None:
+        """An attempt at a provider went well or not."""
+        recent = self._traffic.get(provider_id)
+        if recent is None:
+            recent = self._traffic[provider_id] = Recent()
+        recent.note(self._timer(), failed=not succeeded)
+
     def reset(self, of: CircuitOf, one: int) -> None:
         """Close it: its configuration changed, or a test of its connection succeeded."""
         circuit = self._circuits.get((of, one))
@@ -112,6 +130,8 @@ class Breakers:
     def forget(self, of: CircuitOf, one: int) -> None:
         """It was deleted."""
         self._circuits.pop((of, one), None)
+        if of is CircuitOf.PROVIDER:
+            self._traffic.pop(one, None)
 
     def note(self, key: tuple[CircuitOf, int], change: Callable[[Circuit, float], None]) -> None:
         """Change a circuit, and tell of it where its state is another by then."""
@@ -152,11 +172,13 @@ class Permit:
 
     def succeeded(self, latency_ms: float) -> None:
         """The first token came, or a whole answer."""
+        self._breakers.note_traffic(self._provider[1], succeeded=True)
         self._works(latency_ms)
 
     def failed(self, failure: AttemptFailure) -> None:
         """The attempt failed, before its first token or after it."""
         kind = failure.failure_class
+        self._breakers.note_traffic(self._provider[1], succeeded=kind in _PROVES_IT_WORKS)
         if kind in _PROVES_IT_WORKS:
             self._works(None)
         elif kind is FailureClass.UNAVAILABLE:

@@ -9,7 +9,7 @@ from db import chains as store
 from db import models as stored_models
 from db.chains import ChainRow, StepValues
 from db.engine import Connection
-from db.vocabulary import ChangeKind
+from db.vocabulary import ChangeKind, Delivery
 from trunkline.changes import (
     LONGEST_DESCRIPTION,
     LONGEST_NAME,
@@ -37,6 +37,7 @@ class NewChain:
     slug: str | None = None
     description: str | None = None
     enabled: bool = True
+    delivery: Delivery = Delivery.STREAMED
     steps: Sequence[StepInput]
 
 
@@ -49,6 +50,7 @@ class ChainUpdate:
     name: Given[str] = UNSET
     description: Given[str] = UNSET
     enabled: Given[bool] = UNSET
+    delivery: Given[Delivery] = UNSET
     steps: Given[Sequence[StepInput]] = UNSET
 
 
@@ -84,6 +86,7 @@ async def create_chain(services: Services, new: NewChain) -> ChainRow:
             name=name,
             description=description,
             enabled=new.enabled,
+            delivery=new.delivery,
             now=now,
         )
         if chain_id is None:  # Another writer took it since we looked.
@@ -115,6 +118,9 @@ async def update_chain(services: Services, change: ChainUpdate) -> ChainRow:
         enabled = problems.value(change.enabled, "enabled")
         if enabled is not None:
             columns["enabled"] = enabled
+        delivery = problems.value(change.delivery, "delivery")
+        if delivery is not None:
+            columns["delivery"] = delivery
         steps = None
         given = problems.value(change.steps, "steps")
         if given is not None:

@@ -47,7 +47,11 @@ _REJECTED_CODES = frozenset(
         "responsibleaipolicyviolation", "prohibited_content", "blocked_reason_safety",
     }
 )  # fmt: skip
-_REJECTED_PHRASES = ("content filtering policy", "content management policy", "safety system")
+_REJECTED_PHRASES = (
+    "content filter",
+    "content management policy",
+    "safety system",
+)
 _MODEL_CODES = frozenset({"model_not_found"})
 
 _UNAVAILABLE = {

@@ -72,12 +72,18 @@ def exhausted(
     """The end of a run whose steps all failed, with the status that says the most of it.
 
     429 where all were rate-limited, 504 where all timed out, 400 where the prompt fits none, 502
-    otherwise. Where nothing was sent as all circuits are open, 429 or 503, by what opened them.
+    otherwise. Where nothing was sent as all circuits are open, 429 or 503, by what opened them; 429
+    too where providers are busy or budgets block, and 400 where no step can do what is asked for.
     """
     kinds = {one.outcome for one in attempts if one.was_sent}
+    skipped = {one.outcome for one in attempts if not one.was_sent}
     status = 502
-    if not kinds and any(one.outcome is Skipped.OPEN for one in attempts):
+    if not kinds and Skipped.OPEN in skipped:
         status = 429 if rate_limited else 503
+    elif not kinds and skipped & {Skipped.BUSY, Skipped.OVER_BUDGET}:
+        status = 429
+    elif not kinds and Skipped.UNSUPPORTED in skipped:
+        status = 400
     elif kinds == {FailureClass.RATE_LIMITED}:
         status = 429
     elif kinds == {FailureClass.TIMEOUT}:

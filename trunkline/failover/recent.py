@@ -44,6 +44,12 @@ class Recent:
         second[1] += 1
         second[2] += 1
 
+    def note(self, now: float, *, failed: bool) -> None:
+        """Note an attempt whose latency is nobody's concern."""
+        second = self._second(now)
+        second[1] += 1
+        second[2] += failed
+
     def counts(self, now: float) -> tuple[int, int]:
         """Attempts and failures of the last thirty seconds."""
         self._forget(now)

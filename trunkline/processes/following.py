@@ -14,7 +14,7 @@ import structlog
 
 from db.change_counters import forget_silent_writers, read_counters
 from db.engine import Connection
-from trunkline.events import Event, UsageRecorded
+from trunkline.events import Event, State, UsageRecorded
 from trunkline.processes.messages import KINDS, TYPES, USAGE, BadMessage, decoded
 from trunkline.processes.seen import Heard
 from trunkline.services import Services
@@ -75,8 +75,8 @@ class Follower:
             if heard is Heard.OLD:
                 continue
             events = [event for event in commit.events if KINDS[type(event)] == count.kind]
-            # Usage has one state, and its newest event says all that the lost ones did.
-            if events and (heard is Heard.NEXT or count.kind == USAGE):
+            # What has one state: its newest event says all that the lost ones did.
+            if events and (heard is Heard.NEXT or isinstance(events[-1], State)):
                 known += events
             else:
                 missed.append(TYPES[count.kind])

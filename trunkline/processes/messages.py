@@ -19,8 +19,10 @@ from trunkline.events import (
     BudgetChanged,
     Event,
     FailoverChainChanged,
+    GatewayRequestsRecorded,
     ModelChanged,
     ProviderChanged,
+    State,
     UsageRecorded,
 )
 
@@ -29,10 +31,12 @@ MOST_EVENTS = 500
 """Of one kind; of more none is told, and listeners read anew."""
 
 USAGE = "usage"
+GATEWAY_REQUESTS = "gateway_requests"
 TYPES: Mapping[str, type[Event]] = {
     "budget": BudgetChanged,
     "budget_alert": BudgetAlerted,
     "failover_chain": FailoverChainChanged,
+    GATEWAY_REQUESTS: GatewayRequestsRecorded,
     "model": ModelChanged,
     "provider": ProviderChanged,
     USAGE: UsageRecorded,
@@ -105,6 +109,10 @@ class _Usage(_Told, tag=USAGE):
     as_of: _Instant
 
 
+class _GatewayRequests(_Told, tag=GATEWAY_REQUESTS):
+    at: _Instant
+
+
 class _Count(_Told):
     kind: Annotated[str, Meta(max_length=40)]
     before: _Whole
@@ -112,7 +120,7 @@ class _Count(_Told):
 
 
 _Objects = _Provider | _Model | _FailoverChain | _Budget | _BudgetAlert
-_Events = _Objects | _Usage
+_Events = _Objects | _Usage | _GatewayRequests
 
 
 class _Commit(_Told):
@@ -128,6 +136,7 @@ _TOLD: Mapping[type[Event], type[_Objects]] = {
     ModelChanged: _Model,
     ProviderChanged: _Provider,
 }
+"""Those whose fields go over as they are."""
 _MADE: Mapping[type[_Objects], type[Event]] = {told: made for made, told in _TOLD.items()}
 _decoder = Decoder(_Commit)
 
@@ -143,8 +152,8 @@ def encoded(commit: Commit) -> bytes:
     counts = [_Count(one.kind, one.before, one.value) for one in commit.counts]
     message = encode(_Commit(commit.writer, counts, [_told(event) for event in few]))
     if len(message) > LARGEST_BYTES:
-        usage = [_told(event) for event in few if isinstance(event, UsageRecorded)]
-        message = encode(_Commit(commit.writer, counts, usage))
+        states = [_told(event) for event in few if isinstance(event, State)]
+        message = encode(_Commit(commit.writer, counts, states))
     return message
 
 
@@ -171,6 +180,8 @@ def decoded(message: bytes) -> Commit:
 def _told(event: Event) -> _Events:
     if isinstance(event, UsageRecorded):
         return _Usage(to_microseconds(event.as_of))
+    if isinstance(event, GatewayRequestsRecorded):
+        return _GatewayRequests(to_microseconds(event.at))
     told: Callable[..., _Objects] = _TOLD[type(event)]
     return told(**{field.name: getattr(event, field.name) for field in fields(event)})
 
@@ -178,5 +189,7 @@ def _told(event: Event) -> _Events:
 def _event(told: _Events) -> Event:
     if isinstance(told, _Usage):
         return UsageRecorded(from_microseconds(told.as_of))
+    if isinstance(told, _GatewayRequests):
+        return GatewayRequestsRecorded(from_microseconds(told.at))
     made: Callable[..., Event] = _MADE[type(told)]
     return made(**structs.asdict(told) | {"kind": ChangeKind(told.kind)})

@@ -1,51 +1,43 @@
 """The use cases that change a provider: create, update, remove its key, delete.
 
-A key is bound to its provider and the origin it was given for. So a base URL of another origin
-needs a key given with it, while one is stored: the stored one must not follow to a new host.
+A key is bound to its provider and the origin it was given for, and so are extra headers. So a base
+URL of another origin needs new ones given with it, while some are stored: the stored ones must not
+follow to a new host.
 """
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
 
 from db import chains as stored_chains
 from db import connection_tests as stored_tests
 from db import providers as store
 from db.engine import Connection
 from db.providers import ProviderRow
-from db.vocabulary import ChangeKind, ProviderKind
+from db.vocabulary import ChangeKind
 from trunkline.catalog.seeding import seed_catalog
-from trunkline.changes import LONGEST_NAME, UNSET, Given, Problems, not_found, version_conflict
+from trunkline.changes import LONGEST_NAME, Problems, not_found, version_conflict
 from trunkline.errors import Problem, ProblemCode, Refused
 from trunkline.events import ProviderChanged
-from trunkline.providers.kinds import InvalidUrl, check_base_url, default_base_url, origin_of
+from trunkline.providers.extra_headers import checked_extra_headers, sealed_extra_headers
+from trunkline.providers.inputs import (
+    NewProvider,
+    ProviderUpdate,
+    checked_api_key,
+    checked_update,
+    checked_url,
+)
+from trunkline.providers.kinds import default_base_url, origin_of
 from trunkline.secrets import masked
 from trunkline.services import Services
 
-LONGEST_API_KEY = 4_096
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewProvider:
-    """A provider to create. Without a base URL the kind's default is taken, where it has one."""
-
-    slug: str
-    name: str
-    kind: ProviderKind
-    base_url: str | None = None
-    api_key: str | None = field(default=None, repr=False)
-    enabled: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderUpdate:
-    """What to change of a provider; what is UNSET stays."""
-
-    id: int
-    expected_version: int | None = None
-    name: Given[str] = UNSET
-    base_url: Given[str] = UNSET
-    api_key: Given[str] = field(default=UNSET, repr=False)
-    enabled: Given[bool] = UNSET
+__all__ = [
+    "NewProvider",
+    "ProviderUpdate",
+    "create_provider",
+    "delete_provider",
+    "remove_provider_api_key",
+    "stored_api_key",
+    "update_provider",
+]
 
 
 async def create_provider(services: Services, new: NewProvider) -> ProviderRow:
@@ -56,8 +48,9 @@ async def create_provider(services: Services, new: NewProvider) -> ProviderRow:
     problems = Problems()
     problems.slug(new.slug, ("slug",))
     name = problems.text(new.name, ("name",), longest=LONGEST_NAME)
-    base_url = _checked_url(problems, new.base_url or default_base_url(new.kind), new.kind)
+    base_url = checked_url(problems, new.base_url or default_base_url(new.kind), new.kind)
     api_key = None if new.api_key is None else checked_api_key(problems, new.api_key)
+    headers = checked_extra_headers(problems, new.extra_headers, {})
     known = services.catalog.find_provider(new.kind, new.slug, base_url) if base_url else None
 
     async def create(connection: Connection) -> tuple[ProviderRow, list[ProviderChanged]]:
@@ -80,6 +73,8 @@ async def create_provider(services: Services, new: NewProvider) -> ProviderRow:
             raise Refused([taken])
         if api_key is not None:
             await _seal_key(services, connection, provider_id, base_url, api_key)
+        if headers:
+            await _seal_headers(services, connection, provider_id, base_url, headers)
         await seed_catalog(
             connection, services.catalog, await _present(connection, provider_id), now=now
         )
@@ -97,14 +92,17 @@ async def update_provider(services: Services, change: ProviderUpdate) -> Provide
 
     async def update(connection: Connection) -> tuple[ProviderRow, list[ProviderChanged]]:
         current = await _held(connection, change.id, change.expected_version)
-        columns, api_key = _checked_update(current, change)
+        checked = checked_update(services, current, change)
+        columns = checked.columns
         now = services.clock()
-        if "base_url" in columns or api_key is not None:
+        if checked.is_of_connection:
             await stored_tests.forget_connection_test(connection, current.id)
-        if api_key is not None:
-            url = columns.get("base_url", current.base_url)
-            await _seal_key(services, connection, current.id, url, api_key)
-        if not columns and api_key is None:
+        url = columns.get("base_url", current.base_url)
+        if checked.api_key is not None:
+            await _seal_key(services, connection, current.id, url, checked.api_key)
+        if checked.extra_headers is not None:
+            await _seal_headers(services, connection, current.id, url, checked.extra_headers)
+        if not columns and not checked.is_of_connection:
             return current, []
         if "base_url" in columns:
             columns["known_provider"] = services.catalog.find_provider(
@@ -170,20 +168,6 @@ async def delete_provider(
     await services.commit(remove)
 
 
-def checked_api_key(problems: Problems, api_key: str) -> str:
-    """The key without surrounding white space; a problem where no header could carry it."""
-    stripped = api_key.strip()
-    if not stripped:
-        problems.invalid(("apiKey",), "apiKey can't be empty: leave it out to store none")
-    elif len(stripped) > LONGEST_API_KEY:
-        problems.invalid(("apiKey",), f"apiKey may have at most {LONGEST_API_KEY} characters")
-    elif not (stripped.isascii() and stripped.isprintable()) or " " in stripped:
-        problems.invalid(
-            ("apiKey",), "apiKey holds characters that no key has: check what was pasted"
-        )
-    return stripped
-
-
 def stored_api_key(services: Services, provider: ProviderRow) -> str | None:
     """The provider's plain key, for a request to its own origin, or None where it has none.
 
@@ -198,52 +182,6 @@ def stored_api_key(services: Services, provider: ProviderRow) -> str | None:
     )
 
 
-def _checked_url(problems: Problems, url: str | None, kind: ProviderKind) -> str:
-    if url is None:
-        problems.invalid(("baseUrl",), f"baseUrl is needed: {kind.value} has no default")
-        return ""
-    try:
-        return check_base_url(url)
-    except InvalidUrl as error:
-        problems.invalid(("baseUrl",), str(error))
-        return ""
-
-
-def _checked_update(
-    current: ProviderRow, change: ProviderUpdate
-) -> tuple[dict[str, Any], str | None]:
-    """The columns that differ from what stands, and the new key. Raises `Refused`."""
-    problems = Problems()
-    columns: dict[str, Any] = {}
-    name = problems.value(change.name, "name")
-    if name is not None:
-        columns["name"] = problems.text(name, ("name",), longest=LONGEST_NAME)
-    enabled = problems.value(change.enabled, "enabled")
-    if enabled is not None:
-        columns["enabled"] = enabled
-    api_key = None
-    if change.api_key is None:
-        problems.invalid(
-            ("apiKey",), "apiKey can't be null: removeProviderApiKey forgets the stored one"
-        )
-    elif change.api_key is not UNSET:
-        api_key = checked_api_key(problems, change.api_key)
-    url = problems.value(change.base_url, "baseUrl")
-    if url is not None:
-        columns["base_url"] = _checked_url(problems, url, current.kind)
-    problems.refuse_if_any(current)
-    columns = {name: value for name, value in columns.items() if value != getattr(current, name)}
-    moved = "base_url" in columns and origin_of(columns["base_url"]) != origin_of(current.base_url)
-    if moved and current.api_key is not None and api_key is None:
-        problems.invalid(
-            ("baseUrl",),
-            "this is another host than the stored API key was given for: give the new host's "
-            "key in apiKey with it, or remove the stored key first",
-        )
-    problems.refuse_if_any(current)
-    return columns, api_key
-
-
 async def _seal_key(
     services: Services, connection: Connection, provider_id: int, base_url: str, api_key: str
 ) -> None:
@@ -251,6 +189,17 @@ async def _seal_key(
     await store.store_api_key(
         connection, provider_id, sealed=sealed, masked=masked(api_key), now=services.clock()
     )
+
+
+async def _seal_headers(
+    services: Services,
+    connection: Connection,
+    provider_id: int,
+    base_url: str,
+    headers: Mapping[str, str],
+) -> None:
+    sealed = sealed_extra_headers(services, headers, provider_id=provider_id, base_url=base_url)
+    await store.store_extra_headers(connection, provider_id, names=tuple(headers), sealed=sealed)
 
 
 async def _held(

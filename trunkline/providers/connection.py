@@ -6,12 +6,18 @@ does is an outcome, never an exception.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from db.vocabulary import ConnectionTestStatus, ProviderKind
-from trunkline.providers.adapter import Adapter, AnswerRefused, Connection, ListedModel
+from trunkline.providers.adapter import (
+    Adapter,
+    AnswerRefused,
+    Connection,
+    ListedModel,
+    SecretHeaders,
+)
 from trunkline.providers.anthropic import AnthropicAdapter
 from trunkline.providers.google import GoogleAdapter
 from trunkline.providers.kinds import InvalidUrl, check_base_url, needs_key
@@ -70,6 +76,7 @@ async def ask_for_models(
     base_url: str,
     api_key: str | None,
     *,
+    extra_headers: Mapping[str, str] | None = None,
     timeout_seconds: float = TEST_SECONDS,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> ConnectionOutcome:
@@ -93,9 +100,8 @@ async def ask_for_models(
     def latency_ms() -> int | None:
         return max(0, round((monotonic() - first_sent[0]) * 1_000)) if first_sent else None
 
-    connection = Connection(
-        outgoing, kind, adapter.root(checked), adapter.headers(api_key), timeout_seconds, sent
-    )
+    headers = SecretHeaders({**(extra_headers or {}), **adapter.headers(api_key)})
+    connection = Connection(outgoing, kind, adapter.root(checked), headers, timeout_seconds, sent)
     try:
         async with asyncio.timeout(timeout_seconds):
             models = tuple(await adapter.list_models(connection))

@@ -12,7 +12,7 @@ from db.providers import KINDS_WITHOUT_KEY
 from db.vocabulary import ProviderKind
 
 LONGEST_URL = 2_048
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class InvalidUrl(ValueError):
@@ -63,7 +63,7 @@ def check_base_url(url: str) -> str:
         port = parts.port
     except ValueError as error:
         raise InvalidUrl("baseUrl is no URL: check its host and port") from error
-    if parts.scheme not in _DEFAULT_PORTS:
+    if parts.scheme not in DEFAULT_PORTS:
         raise InvalidUrl("baseUrl must begin with https:// or http://")
     if parts.username is not None or parts.password is not None:
         raise InvalidUrl("baseUrl can't hold credentials: give the key in apiKey")
@@ -73,7 +73,7 @@ def check_base_url(url: str) -> str:
         raise InvalidUrl("baseUrl has port 0, where nothing can listen")
     host = _host(parts)
     shown = f"[{host}]" if ":" in host else host
-    netloc = shown if port in {None, _DEFAULT_PORTS[parts.scheme]} else f"{shown}:{port}"
+    netloc = shown if port in {None, DEFAULT_PORTS[parts.scheme]} else f"{shown}:{port}"
     return urlunsplit((parts.scheme, netloc, parts.path.rstrip("/"), "", ""))
 
 
@@ -82,7 +82,7 @@ def origin_of(base_url: str) -> str:
     parts = urlsplit(base_url)
     host = parts.hostname or ""
     shown = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{shown}:{parts.port or _DEFAULT_PORTS[parts.scheme]}"
+    return f"{parts.scheme}://{shown}:{parts.port or DEFAULT_PORTS[parts.scheme]}"
 
 
 def _host(parts: SplitResult) -> str:

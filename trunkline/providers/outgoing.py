@@ -1,36 +1,35 @@
 """Requests to providers and webhooks: the one way out, and where it may lead.
 
 http and https only, no redirect followed, no cookie kept, answers read up to a bound. Each address
-is checked when its socket is made, which sees what DNS answered and literals alike.
+is checked when its socket is made, which sees what DNS answered and literals alike (see
+`connection_pools`).
 """
 
-import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Literal, Self
 
 import aiohttp
-from aiohappyeyeballs import AddrInfoType
 
-import trunkline
 from db.vocabulary import ProviderKind
-from trunkline.providers.addresses import Reach, reach_of
 from trunkline.providers.answer_stream import READ_AHEAD_BYTES, AnswerStream
+from trunkline.providers.connection_pools import ConnectionPools, WayOut
 from trunkline.providers.kinds import KIND_FACTS
 from trunkline.providers.outgoing_errors import (
     AnswerTooLarge,
     HeaderRefused,
     OutgoingError,
     RefusedAddress,
+    refused,
     translated,
     without_request,
 )
+from trunkline.providers.proxies import Proxies
 
 LARGEST_ANSWER = 8 * 2**20
 _CONNECT_SECONDS = 5.0
-_USER_AGENT = f"trunkline/{trunkline.__version__}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,29 +49,31 @@ PrivateNetworks = Literal["default", "allow-webhooks", "deny"]
 class Outgoing:
     """Sends requests. `private_networks` "deny" keeps every kind to public addresses.
 
-    Use it as an async context manager; it owns its connections.
+    `trust` has the certificates that are trusted, None for the system's. Use it as an async context
+    manager; it owns its connections.
     """
 
     def __init__(
         self,
         private_networks: PrivateNetworks = "default",
         *,
+        proxies: Proxies | None = None,
+        trust: ssl.SSLContext | None = None,
         resolver: aiohttp.abc.AbstractResolver | None = None,
     ) -> None:
         self._deny_private = private_networks == "deny"
         self._webhooks_may_be_private = private_networks == "allow-webhooks"
+        self._proxies = proxies or Proxies()
+        self._trust = trust
         self._resolver = resolver
-        # Two pools that share no connection: one may reach private addresses, one never does.
-        self._sessions: dict[bool, aiohttp.ClientSession] = {}
 
     async def __aenter__(self) -> Self:
-        for may_be_private in (False, True):
-            self._sessions[may_be_private] = self._session(may_be_private=may_be_private)
+        # Connections belong to an event loop, so they are made within it.
+        self._pools = ConnectionPools(self._proxies, self._trust, self._resolver)
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
-        for session in self._sessions.values():
-            await session.close()
+        await self._pools.close()
 
     async def request(
         self,
@@ -92,13 +93,37 @@ class Outgoing:
         """
         _check_headers(headers)
         return await self._send(
-            self._sessions[self._may_be_private(kind)],
+            self._way_to(url, may_be_private=self._may_be_private(kind)),
             method,
             url,
             headers=headers,
             json=json,
             timeout_seconds=timeout_seconds,
             on_sent=on_sent,
+        )
+
+    async def post(
+        self,
+        kind: ProviderKind,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes,
+        timeout_seconds: float,
+        largest: int = LARGEST_ANSWER,
+    ) -> Answer:
+        """POST bytes for a provider of this kind and read the answer whole, as `request` does; it
+        may have `largest` bytes.
+        """
+        _check_headers(headers)
+        return await self._send(
+            self._way_to(url, may_be_private=self._may_be_private(kind)),
+            "POST",
+            url,
+            headers=headers,
+            data=body,
+            timeout_seconds=timeout_seconds,
+            largest=largest,
         )
 
     @asynccontextmanager
@@ -118,11 +143,13 @@ class Outgoing:
         Raises one of the `OutgoingError`s. `timeout_seconds` covers everything.
         """
         _check_headers(headers)
+        way = self._way_to(url, may_be_private=self._may_be_private(kind))
         failure: OutgoingError
         cause: Exception
         try:
-            response = await self._sessions[self._may_be_private(kind)].post(
+            response = await way.session.post(
                 url,
+                proxy=way.proxy,
                 headers=headers,
                 data=body,
                 trace_request_ctx=on_sent,
@@ -153,7 +180,7 @@ class Outgoing:
         Raises one of the `OutgoingError`s, whose texts are about providers.
         """
         return await self._send(
-            self._sessions[self._webhooks_may_be_private],
+            self._way_to(url, may_be_private=self._webhooks_may_be_private),
             "POST",
             url,
             headers=headers,
@@ -164,7 +191,7 @@ class Outgoing:
 
     async def _send(
         self,
-        session: aiohttp.ClientSession,
+        way: WayOut,
         method: str,
         url: str,
         *,
@@ -173,15 +200,17 @@ class Outgoing:
         data: bytes | None = None,
         timeout_seconds: float,
         on_sent: Callable[[], None] | None = None,
+        largest: int = LARGEST_ANSWER,
         read_body: bool = True,
     ) -> Answer:
         http_status = None
         failure: OutgoingError
         cause: Exception | None
         try:
-            async with session.request(
+            async with way.session.request(
                 method,
                 url,
+                proxy=way.proxy,
                 headers=headers,
                 json=json,
                 data=data,
@@ -194,7 +223,7 @@ class Outgoing:
                 if not read_body:
                     response.close()
                     return Answer(response.status, lower, b"")
-                body = await _bounded(response)
+                body = await _bounded(response, largest)
                 return Answer(response.status, lower, body)
         except AnswerTooLarge as error:
             failure, cause = error, None
@@ -207,26 +236,13 @@ class Outgoing:
     def _may_be_private(self, kind: ProviderKind) -> bool:
         return KIND_FACTS[kind].may_be_private and not self._deny_private
 
-    def _session(self, *, may_be_private: bool) -> aiohttp.ClientSession:
-        def checked_socket(address: AddrInfoType) -> socket.socket:
-            family, kind, protocol, _name, where = address
-            reach = reach_of(str(where[0]))
-            if reach is Reach.FORBIDDEN or (reach is Reach.PRIVATE and not may_be_private):
-                raise RefusedAddress(reach)
-            return socket.socket(family=family, type=kind, proto=protocol)
-
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                socket_factory=checked_socket,
-                resolver=self._resolver,
-                # A DNS answer is used for the connection it was asked for and no other.
-                use_dns_cache=False,
-                limit=100,
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": _USER_AGENT},
-            trace_configs=[_telling_when_sent()],
-        )
+    def _way_to(self, url: str, *, may_be_private: bool) -> WayOut:
+        try:
+            return self._pools.way_to(url, may_be_private=may_be_private)
+        except RefusedAddress as error:
+            raise refused(error) from error
+        except ValueError as error:
+            raise translated(error) from error
 
 
 def _check_headers(headers: Mapping[str, str]) -> None:
@@ -238,23 +254,13 @@ def _timeout(seconds: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=seconds, sock_connect=min(_CONNECT_SECONDS, seconds))
 
 
-def _telling_when_sent() -> aiohttp.TraceConfig:
-    async def sent(_session: object, context: SimpleNamespace, _params: object) -> None:
-        if context.trace_request_ctx is not None:
-            context.trace_request_ctx()
-
-    config = aiohttp.TraceConfig()
-    config.on_request_headers_sent.append(sent)
-    return config
-
-
-async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+async def _bounded(response: aiohttp.ClientResponse, largest: int) -> bytes:
     parts: list[bytes] = []
     size = 0
     async for part in response.content.iter_any():
         size += len(part)
-        if size > LARGEST_ANSWER:
+        if size > largest:
             response.close()
-            raise AnswerTooLarge(f"the answer is larger than {LARGEST_ANSWER // 2**20} MiB")
+            raise AnswerTooLarge(f"the answer is larger than {largest // 2**20} MiB")
         parts.append(part)
     return b"".join(parts)

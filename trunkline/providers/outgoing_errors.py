@@ -65,15 +65,7 @@ def translated(error: BaseException) -> OutgoingError:
     """What an error of aiohttp or the system means for whoever sent a request."""
     refusal = _refusal_in(error)
     if refusal is not None:
-        if refusal.reach is Reach.FORBIDDEN:
-            return AddressRefused(
-                "requests never go to link-local, metadata, multicast or reserved addresses: "
-                "check the base URL"
-            )
-        return AddressRefused(
-            "this is a private or loopback address, where requests of this kind may not go: "
-            "use kind OPENAI_COMPATIBLE or OLLAMA, and see TRUNKLINE_PRIVATE_NETWORKS"
-        )
+        return refused(refusal)
     match error:
         case aiohttp.ConnectionTimeoutError():
             return ConnectTimedOut(
@@ -85,6 +77,13 @@ def translated(error: BaseException) -> OutgoingError:
             return TlsFailed(
                 "no trusted encrypted connection: check that the host name fits its certificate "
                 "and that the port speaks TLS"
+            )
+        case aiohttp.ClientProxyConnectionError():
+            return Unreachable("the proxy can't be reached: check HTTPS_PROXY and HTTP_PROXY")
+        case aiohttp.ClientHttpProxyError():
+            return Unreachable(
+                f"the proxy refused to connect, with status {error.status}: check HTTPS_PROXY, its "
+                "user and password, and whether it lets requests go there"
             )
         case aiohttp.ClientConnectorDNSError():
             return Unreachable("the host name is unknown: check the base URL")
@@ -103,12 +102,36 @@ def translated(error: BaseException) -> OutgoingError:
             return Unreachable("no connection could be made: check the base URL")
 
 
+def refused(refusal: RefusedAddress) -> AddressRefused:
+    """What a refused address means for whoever sent a request."""
+    if refusal.reach is Reach.FORBIDDEN:
+        return AddressRefused(
+            "requests never go to link-local, metadata, multicast or reserved addresses: "
+            "check the base URL"
+        )
+    return AddressRefused(
+        "this is a private or loopback address, where requests of this kind may not go: "
+        "use kind OPENAI_COMPATIBLE or OLLAMA, and see TRUNKLINE_PRIVATE_NETWORKS"
+    )
+
+
 def without_request(error: Exception) -> Exception:
-    """The same error, without the request's headers in its repr: they hold the key."""
+    """The same error, without the request's headers and the proxy's URL in its repr: they hold the
+    key, and the proxy's password.
+    """
+    if isinstance(error, aiohttp.ClientConnectorError):
+        key, *rest = error.args
+        bare = key._replace(proxy=None, proxy_auth=None, proxy_headers_hash=None)
+        return type(error)(bare, *rest)
     if not isinstance(error, aiohttp.ClientResponseError):
         return error
+    info = error.request_info
     return type(error)(
-        error.request_info._replace(headers=_NO_HEADERS),
+        info._replace(
+            headers=_NO_HEADERS,
+            url=info.url.with_user(None),
+            real_url=info.real_url.with_user(None),
+        ),
         (),
         status=error.status,
         message=error.message,

@@ -21,6 +21,10 @@ class KnownAgents:
         # Touched by the event loop's thread only.
         self._names: set[str] = set()
 
+    def knows(self, name: str) -> bool:
+        """Whether this name is known to be stored."""
+        return name in self._names
+
     def remember(self, names: Sequence[str]) -> None:
         """Names that are stored and committed."""
         self._names.update(names)

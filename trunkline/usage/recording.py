@@ -217,7 +217,7 @@ async def _price(
             at=occurred,
             tokens=TokenCounts(*event.tokens),
             override=(
-                _override_at(overrides[model.id], occurred) if model.id in overrides else None
+                override_at(overrides[model.id], occurred) if model.id in overrides else None
             ),
             billed_nanos=event.cost_nanos,
         )
@@ -275,7 +275,7 @@ def _check_expiry(
             )
 
 
-def _override_at(overrides: Sequence[OverrideRow], at: datetime) -> Rates | None:
+def override_at(overrides: Sequence[OverrideRow], at: datetime) -> Rates | None:
     """The override in force at an instant: the last that began by then, unless it ended one."""
     began = [override for override in overrides if override.effective_from <= at]
     if not began or began[-1].input_per_million is None or began[-1].output_per_million is None:

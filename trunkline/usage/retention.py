@@ -1,4 +1,5 @@
-"""Retention: events older than so many days are deleted, their sums stay.
+"""Retention: events older than so many days are deleted, their sums stay. The gateway's requests
+of those days go with them.
 
 The watermark moves first, in the transaction of the first deletion: from then on nothing is
 recorded from before it, so an event that was deleted and is sent again is refused, never counted
@@ -13,6 +14,7 @@ from datetime import UTC, datetime, time, timedelta
 import structlog
 
 from db.engine import Connection, Database
+from db.gateway_requests import delete_expired_requests
 from db.usage_retention import delete_expired, expire_before
 from trunkline.clock import Clock
 
@@ -42,12 +44,18 @@ async def expire_events(
     async def go_on(connection: Connection) -> int:
         return await delete_expired(connection, BATCH)
 
-    deleted = total = await database.transact(begin)
-    while deleted == BATCH:
-        await sleep(PAUSE_SECONDS)
-        deleted = await database.transact(go_on)
-        total += deleted
-    return total
+    return await _in_batches(database, begin, go_on, sleep)
+
+
+async def expire_gateway_requests(database: Database, *, sleep: Sleep = asyncio.sleep) -> int:
+    """Delete the gateway's requests from before the watermark that `expire_events` moved; how many
+    there were.
+    """
+
+    async def delete(connection: Connection) -> int:
+        return await delete_expired_requests(connection, BATCH)
+
+    return await _in_batches(database, delete, delete, sleep)
 
 
 def oldest_kept(days: int, now: datetime) -> datetime:
@@ -77,9 +85,29 @@ async def keep_expiring(
     while True:
         try:
             count = await expire_events(database, days, clock, sleep=sleep)
+            requests = await expire_gateway_requests(database, sleep=sleep)
         except Exception:  # The store's bad moment: the next hour does what this one didn't.
             log.exception("old usage events could not be deleted")
         else:
-            if count:
-                log.info("old usage events deleted", events=count, older_than_days=days)
+            if count or requests:
+                log.info(
+                    "old usage events deleted",
+                    events=count,
+                    gateway_requests=requests,
+                    older_than_days=days,
+                )
         await sleep(INTERVAL_SECONDS)
+
+
+async def _in_batches(
+    database: Database,
+    begin: Callable[[Connection], Awaitable[int]],
+    go_on: Callable[[Connection], Awaitable[int]],
+    sleep: Sleep,
+) -> int:
+    deleted = total = await database.transact(begin)
+    while deleted == BATCH:
+        await sleep(PAUSE_SECONDS)
+        deleted = await database.transact(go_on)
+        total += deleted
+    return total

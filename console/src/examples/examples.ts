@@ -33,6 +33,7 @@ const ORDER = [
   "provider-configuration",
   "catalog",
   "failover-chains",
+  "gateway",
   "usage",
   "usage-events",
   "server",

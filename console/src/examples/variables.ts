@@ -13,6 +13,7 @@ export interface Known {
     nodes: { id: string; slug: string; version: number; steps: { id: string }[] }[];
   };
   budgets: { nodes: { id: string }[] };
+  gatewayRequests: { nodes: { id: string }[] };
 }
 
 export const KNOWN_QUERY = `query ObjectsForExamples {
@@ -20,6 +21,7 @@ export const KNOWN_QUERY = `query ObjectsForExamples {
   models(first: 3, filter: { enabled: true }) { nodes { id wireName provider { slug } } }
   failoverChains(first: 5) { nodes { id slug version steps { id } } }
   budgets(first: 1) { nodes { id } }
+  gatewayRequests(first: 1) { nodes { id } }
 }`;
 
 /** The variables' text for an operation; with `known` null, without this server's ids. */
@@ -39,6 +41,7 @@ interface Places {
   chainSlug: string;
   steps: string[];
   budget: string;
+  gatewayRequest: string;
   timezone: string;
 }
 
@@ -57,6 +60,7 @@ function placesIn(known: Known | null): Places {
     chainSlug: chain?.slug ?? "<a chain's slug>",
     steps: chain?.steps.map((step) => step.id) ?? ["<a step's id>"],
     budget: known?.budgets.nodes[0]?.id ?? "<a budget's id>",
+    gatewayRequest: known?.gatewayRequests.nodes[0]?.id ?? "<a request's id>",
     timezone: localTimezone(),
   };
 }
@@ -91,6 +95,7 @@ const VARIABLES: Record<string, (places: Places) => string> = {
     "id": ${JSON.stringify(provider)},
     // "apiKey": "…",
     // "baseUrl": "https://…",
+    // "extraHeaders": [{ "name": "OpenAI-Organization", "value": "…" }],
     "enabled": true
   }
 }`,
@@ -155,6 +160,7 @@ const VARIABLES: Record<string, (places: Places) => string> = {
       input: {
         name: "Support answers",
         enabled: true,
+        delivery: "STREAMED",
         steps: [{ modelId: model }, { modelId: otherModel, maxRetries: 1, timeoutSeconds: 60 }],
       },
     }),
@@ -169,6 +175,29 @@ const VARIABLES: Record<string, (places: Places) => string> = {
     json({ input: { id: chain, stepIds: [...steps].reverse() } }),
   DeleteFailoverChain: () => json({ input: { id: "<a chain's id>" } }),
   FailoverChainChanges: () => json({}),
+
+  GatewayRequests: () =>
+    `{
+  "first": 50,
+  "filter": {
+    // "agents": ["support"],
+    // "startedFrom": "2026-11-23T00:00:00Z",
+    "outcomes": ["FAILED", "CUT", "REFUSED"]
+  }
+}`,
+  GatewayRequestCount: () => json({ filter: { outcomes: ["ANSWERED"] } }),
+  GatewayRequestById: ({ gatewayRequest }) => json({ id: gatewayRequest }),
+  FailoverChainHealth: ({ chainSlug }) => json({ slug: chainSlug }),
+  RunFailoverChain: ({ chain }) =>
+    json({
+      input: {
+        failoverChainId: chain,
+        prompt: "Say hello in five words.",
+        maxOutputTokens: 100,
+        agent: "graphiql",
+      },
+    }),
+  CompletedGatewayRequests: () => json({}),
 
   Budgets: () => json({ first: 100 }),
   BudgetAlerts: () => json({ first: 50 }),

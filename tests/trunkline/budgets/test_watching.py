@@ -45,7 +45,8 @@ async def alerts_of(services: Services) -> list[tuple[int, str, str]]:
 
 def blocked(services: Services, **request: object) -> BudgetRow | None:
     asked = {"provider_id": 1, "model_id": 1, "agent": None, "chain_id": None} | request
-    return blocking_budget(services, **asked)  # type: ignore[arg-type]  # as the gateway asks
+    found = blocking_budget(services, **asked)  # type: ignore[arg-type]  # as the gateway asks
+    return None if found is None else found.budget
 
 
 @asynccontextmanager

@@ -3,20 +3,23 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import pytest
 
+from db.vocabulary import Delivery
 from tests.trunkline.failover.simulated_time import SimulatedTime
 from trunkline.failover import held
-from trunkline.failover.attempts import AttemptFailed, Delivery, Piece, ResolvedStep, Skipped
+from trunkline.failover.attempts import AttemptFailed, Piece, ResolvedStep, Skipped, StepSkipped
 from trunkline.failover.breakers import Breakers, CircuitOf
 from trunkline.failover.circuits import CircuitState
 from trunkline.failover.classes import AttemptFailure, FailureClass
 from trunkline.failover.held import HeldMemory
+from trunkline.failover.means import Means
 from trunkline.failover.outcomes import AnswerCut, ChainExhausted, RequestRefused, TooMuchHeld
-from trunkline.failover.running import KEEP_ALIVE, ChainRun, Means
+from trunkline.failover.running import KEEP_ALIVE, ChainRun, Said
 
 Failure = FailureClass
 RETRIED = (Failure.TRANSIENT, Failure.RATE_LIMITED)
@@ -46,6 +49,8 @@ class World:
     seen: list[tuple[int, float]] = field(default_factory=list)
     let_go: list[tuple[int, float]] = field(default_factory=list)
     limits: list[float] = field(default_factory=list)
+    # Of each run.
+    pieces: dict[ChainRun, Callable[[], AsyncGenerator[Said[str]]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.held = HeldMemory()
@@ -80,26 +85,34 @@ class World:
             if not ended:
                 self.let_go.append((step.model_id, self.time.now))
 
-    def run(self, *steps: ResolvedStep, **options: Any) -> ChainRun[str]:
-        options.setdefault("streaming", True)
-        return ChainRun(steps, self.attempt, self.means, **options)
+    def run(self, *steps: ResolvedStep, **options: Any) -> ChainRun:
+        delivery = options.pop("delivery", Delivery.STREAMED)
+        made = ChainRun(steps, self.means, **options)
+        self.pieces[made] = partial(made.pieces, self.attempt, delivery)
+        return made
 
-    async def answer(self, run: ChainRun[str]) -> str:
-        return await self.time.run(joined(run))
+    async def answer(self, run: ChainRun) -> str:
+        return await self.time.run(self.joined(run))
 
-    async def refused(self, run: ChainRun[str], kind: type[Exception] = ChainExhausted) -> Any:
+    async def refused(self, run: ChainRun, kind: type[Exception] = ChainExhausted) -> Any:
         with pytest.raises(kind) as caught:
             await self.answer(run)
         return caught.value
 
+    async def ask(self, step: ResolvedStep, seconds: float) -> str:
+        async with aclosing(self.attempt(step, seconds)) as pieces:
+            return "".join([piece.payload async for piece in pieces])
+
+    async def plain(self, run: ChainRun) -> str:
+        return await self.time.run(run.answer(self.ask))
+
+    async def joined(self, run: ChainRun) -> str:
+        async with aclosing(self.pieces[run]()) as pieces:
+            return "".join([said.payload async for said in pieces if said != KEEP_ALIVE])
+
     @property
     def models(self) -> list[int]:
         return [model for model, _ in self.seen]
-
-
-async def joined(run: ChainRun[str]) -> str:
-    async with aclosing(run.pieces()) as pieces:
-        return "".join([said.payload async for said in pieces if said != KEEP_ALIVE])
 
 
 def step(model: int, **fields: Any) -> ResolvedStep:
@@ -227,8 +240,70 @@ async def test_silence_ends_an_attempt_and_lets_go_of_it(
 
 async def test_a_plain_answer_has_the_whole_of_its_time(world: World) -> None:
     world.scripts[1] = [[100.0, "whole"]]
-    run = world.run(step(1), step(2), streaming=False)
-    assert await world.answer(run) == "whole"
+    run = world.run(step(1), step(2))
+    assert await world.plain(run) == "whole"
+    assert run.answered_by == step(1)
+
+
+@pytest.mark.parametrize("kind", [*RETRIED, *PASSED_BY])
+async def test_a_plain_request_falls_through_like_a_stream(
+    world: World, kind: FailureClass
+) -> None:
+    world.scripts[1] = [[fails(kind)]]
+    streamed = world.run(step(1), step(2))
+    assert await world.answer(streamed) == "two"
+    seen, world.seen[:] = [*world.seen], []
+    world.time.now, world.breakers = 0.0, Breakers(lambda: world.time.now)
+    world.means = replace(world.means, breakers=world.breakers)
+    run = world.run(step(1), step(2))
+    assert await world.plain(run) == "two"
+    assert world.seen == seen
+    assert [one.outcome for one in run.attempts] == [one.outcome for one in streamed.attempts]
+
+
+async def test_a_plain_request_is_cut_off_when_its_time_is_over(world: World) -> None:
+    world.scripts[1] = [[100.0, "late"]]
+    run = world.run(step(1, timeout_seconds=20.0), step(2))
+    assert await world.plain(run) == "two"
+    assert world.let_go == [(1, 20)]
+    assert run.attempts[0].outcome is Failure.TIMEOUT
+
+
+async def test_a_plain_request_is_refused_with_the_provider_s_words(world: World) -> None:
+    world.scripts[1] = [[fails(Failure.INVALID, status=422)]]
+    with pytest.raises(RequestRefused, match="their words") as caught:
+        await world.plain(world.run(step(1), step(2)))
+    assert caught.value.status == 422
+    assert world.models == [1]
+
+
+async def test_a_step_that_cannot_do_it_is_passed_by_and_nothing_is_held_against_it(
+    world: World,
+) -> None:
+    async def ask(step: ResolvedStep, seconds: float) -> str:
+        if step.model_id == 1:
+            raise StepSkipped(Skipped.UNSUPPORTED, "no pictures here")
+        return await world.ask(step, seconds)
+
+    run = world.run(step(1), step(2))
+    assert await world.time.run(run.answer(ask)) == "two"
+    first, second = run.attempts
+    assert (first.outcome, first.reason, first.was_sent) == (
+        Skipped.UNSUPPORTED,
+        "no pictures here",
+        False,
+    )
+    assert second.outcome is None
+    assert world.breakers.health(CircuitOf.MODEL, 1).recent.attempts == 0
+
+
+async def test_where_no_step_can_do_it_the_request_is_wrong(world: World) -> None:
+    async def ask(_step: ResolvedStep, _seconds: float) -> str:
+        raise StepSkipped(Skipped.UNSUPPORTED, "no pictures here")
+
+    with pytest.raises(ChainExhausted, match="no pictures here") as caught:
+        await world.time.run(world.run(step(1), step(2)).answer(ask))
+    assert caught.value.status == 400
 
 
 async def test_a_slow_caller_is_no_silent_provider(world: World) -> None:
@@ -236,7 +311,7 @@ async def test_a_slow_caller_is_no_silent_provider(world: World) -> None:
 
     async def read() -> list[str]:
         found = []
-        async with aclosing(world.run(step(1), step(2)).pieces()) as pieces:
+        async with aclosing(world.pieces[world.run(step(1), step(2))]()) as pieces:
             async for said in pieces:
                 assert said != KEEP_ALIVE
                 found.append(said.payload)
@@ -301,7 +376,7 @@ async def test_where_all_are_open_one_probes_and_the_others_are_told_when(world:
     for _ in range(5):
         await world.refused(world.run(step(1, max_retries=0)))
     began = len(world.seen)
-    several = [asyncio.ensure_future(joined(world.run(step(1)))) for _ in range(4)]
+    several = [asyncio.ensure_future(world.joined(world.run(step(1)))) for _ in range(4)]
     found = await world.time.run(gathered(several))
     assert len(world.seen) == began + 1
     statuses = sorted(error.status for error in found)
@@ -349,7 +424,7 @@ async def test_a_caller_that_leaves_lets_go_of_everything(
     world.time.now += 10
     world.scripts[1] = [script]
     run = world.run(step(1), delivery=delivery)
-    task = asyncio.ensure_future(joined(run))
+    task = asyncio.ensure_future(world.joined(run))
     await world.time.settled()
     world.time.step() if script == [fails()] else None
     task.cancel()
@@ -377,7 +452,7 @@ async def test_an_assured_answer_keeps_the_caller_s_connection_alive(world: Worl
 
     async def read() -> list[object]:
         run = world.run(step(1), delivery=Delivery.ASSURED)
-        async with aclosing(run.pieces()) as pieces:
+        async with aclosing(world.pieces[run]()) as pieces:
             return [
                 (world.time.now, said if said == KEEP_ALIVE else said.payload)
                 async for said in pieces
@@ -397,7 +472,7 @@ async def test_what_is_held_back_is_bounded(world: World, monkeypatch: pytest.Mo
     assert world.held.used == 0
     world.held._most = 12
     world.scripts[1] = [["12345", 1.0, "6789"]]
-    runs = [joined(world.run(step(1), delivery=Delivery.ASSURED)) for _ in range(2)]
+    runs = [world.joined(world.run(step(1), delivery=Delivery.ASSURED)) for _ in range(2)]
     found = await world.time.run(gathered([asyncio.ensure_future(one) for one in runs]))
     assert sorted(type(one).__name__ for one in found) == ["TooMuchHeld", "str"]
     assert world.held.used == 0

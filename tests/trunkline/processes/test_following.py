@@ -9,12 +9,14 @@ import structlog
 
 from db.change_counters import read_counters
 from db.engine import Connection, Database
+from db.gateway_requests import insert_gateway_requests
 from db.models import models_of_provider
 from db.providers import ProviderRow
 from db.usage import read_clock
 from db.vocabulary import BudgetAction, ChangeKind, ProviderKind
 from server.wiring import services_on
 from tests.conftest import SECRET_KEY, SetClock
+from tests.gateway_rows import request
 from tests.trunkline.budgets.spending import make_budget, spend
 from trunkline.budgets.watching import BudgetWatch, blocking_budget
 from trunkline.catalog.seeding import refresh_catalog
@@ -22,6 +24,7 @@ from trunkline.events import (
     BudgetChanged,
     Event,
     FailoverChainChanged,
+    GatewayRequestsRecorded,
     Missed,
     ModelChanged,
     ProviderChanged,
@@ -122,6 +125,32 @@ async def test_a_message_publishes_what_its_own_process_published(
         # The poll finds that it was told.
         await follower.poll()
         assert await told(heard) == []
+
+
+async def test_requests_through_the_gateway_are_told_of_with_a_message_lost_or_without_a_bus(
+    services: Services, other: Services, follower: Follower, wire: Wire
+) -> None:
+    async def record_requests(request_id: str) -> GatewayRequestsRecorded:
+        event = GatewayRequestsRecorded(other.clock())
+
+        async def insert(connection: Connection) -> tuple[None, list[Event]]:
+            await insert_gateway_requests(connection, [request(request_id)])
+            return None, [event]
+
+        await other.commit(insert)
+        return event
+
+    with services.events.subscribe(GatewayRequestsRecorded) as heard:
+        await record_requests("lost")
+        newest = await record_requests("r-1")
+        follower.hear(wire.sent[-1])
+        # Whoever hears of the newest reads all that is new, so nothing is missed.
+        assert await told(heard) == [newest]
+        await follower.poll()
+        assert await told(heard) == []
+        await record_requests("r-2")
+        await follower.poll()
+        assert await told(heard) == [Missed()]
 
 
 async def test_without_a_bus_the_poll_tells_that_something_changed_once(

@@ -15,6 +15,7 @@ from trunkline.events import (
     BudgetChanged,
     Event,
     FailoverChainChanged,
+    GatewayRequestsRecorded,
     ModelChanged,
     ProviderChanged,
     UsageRecorded,
@@ -37,6 +38,7 @@ EVENTS: Sequence[Event] = (
     BudgetChanged(ChangeKind.UPDATED, 4),
     BudgetAlerted(ChangeKind.CREATED, 5, 4),
     UsageRecorded(datetime(2026, 11, 23, 15, 0, 0, 123456, UTC)),
+    GatewayRequestsRecorded(datetime(2026, 11, 23, 15, 0, 0, 654321, UTC)),
 )
 GOOD: dict[str, Any] = {
     "writer": "w",
@@ -57,6 +59,7 @@ CHANGES: tuple[dict[str, Any], ...] = (
     {"counts": [{"kind": "provider", "before": 0, "value": 2**63}]},
     {"counts": [{"kind": "provider", "before": 0, "value": 1.5}]},
     {"events": [{"type": "usage", "as_of": 1}]},
+    {"events": [{"type": "gateway_requests", "at": -1}]},
     {"events": [{"type": "provider", "kind": "READY", "id": 1, "slug": "n"}]},
     {"events": [{"type": "provider", "kind": "CREATED", "id": 0, "slug": "n"}]},
     {"events": [{"type": "provider", "kind": "CREATED", "id": 2**63, "slug": "n"}]},

@@ -1,7 +1,7 @@
 """Answers that are read while they come, over real connections."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -118,6 +118,12 @@ async def cuts(_provider: Provider, writer: asyncio.StreamWriter) -> None:
     writer.close()
 
 
+async def chunks_of(stream: AnswerStream) -> AsyncGenerator[bytes]:
+    """All that comes, as it comes."""
+    while chunk := await stream.read():
+        yield chunk
+
+
 async def hangs_up(_provider: Provider, writer: asyncio.StreamWriter) -> None:
     writer.close()
 
@@ -133,7 +139,7 @@ async def test_what_has_come_is_there_before_the_rest(outgoing: Outgoing) -> Non
     async with serving(waits_between) as provider, asking(outgoing, provider) as stream:
         assert stream.status == 200
         assert stream.headers["content-type"] == "text/event-stream"
-        chunks = stream.chunks()
+        chunks = chunks_of(stream)
         assert await anext(chunks) == b"data: 1\n\n"
         provider.go_on.set()
         assert b"".join([one async for one in chunks]) == b"data: 2\n\n"
@@ -146,14 +152,14 @@ async def test_a_connection_that_was_read_to_its_end_serves_the_next(outgoing: O
         provider.go_on.set()
         for _ in range(3):
             async with asking(outgoing, provider) as stream:
-                assert len([one async for one in stream.chunks()]) >= 1
+                assert len([one async for one in chunks_of(stream)]) >= 1
         assert (len(provider.asked), provider.connections) == (3, 1)
 
 
 async def test_who_leaves_is_seen_to_have_left(outgoing: Outgoing) -> None:
     async with serving(never_ends) as provider:
         async with asking(outgoing, provider) as stream:
-            await anext(stream.chunks())
+            await anext(chunks_of(stream))
         async with asyncio.timeout(10):
             await provider.left.wait()
 
@@ -164,7 +170,7 @@ async def test_who_is_cancelled_is_seen_to_have_left(outgoing: Outgoing, answer:
 
         async def read() -> None:
             async with asking(outgoing, provider) as stream:
-                async for _ in stream.chunks():
+                async for _ in chunks_of(stream):
                     pass
 
         task = asyncio.create_task(read())
@@ -179,7 +185,7 @@ async def test_who_is_cancelled_is_seen_to_have_left(outgoing: Outgoing, answer:
 
 async def test_an_answer_that_breaks_off_is_never_taken_for_whole(outgoing: Outgoing) -> None:
     async with serving(cuts) as provider, asking(outgoing, provider) as stream:
-        chunks = stream.chunks()
+        chunks = chunks_of(stream)
         assert await anext(chunks) == b"data: 1\n\n"
         with pytest.raises(OutgoingError) as caught:
             await anext(chunks)
@@ -234,7 +240,7 @@ async def test_a_reader_that_stops_keeps_the_provider_waiting(outgoing: Outgoing
         writer.write(END)
 
     async with serving(floods) as provider, asking(outgoing, provider) as stream:
-        chunks = stream.chunks()
+        chunks = chunks_of(stream)
         received = len(await anext(chunks))
         async with asyncio.timeout(20):
             await waiting.wait()

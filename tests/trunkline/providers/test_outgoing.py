@@ -18,6 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from db.vocabulary import ProviderKind
 from tests.trunkline.providers.scripted import Everywhere, Scripted, http_answer, scripted_server
+from trunkline.providers import connection_pools
 from trunkline.providers.outgoing import LARGEST_ANSWER, Answer, Outgoing
 from trunkline.providers.outgoing_errors import (
     AddressRefused,
@@ -140,6 +141,41 @@ async def test_a_connection_made_for_one_kind_serves_no_other() -> None:
             with pytest.raises(AddressRefused, match="TRUNKLINE_PRIVATE_NETWORKS"):
                 await ask(outgoing, url, ProviderKind.OPENAI)
     assert connections == 1
+
+
+async def test_one_host_takes_no_more_connections_than_its_share(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A provider that hangs leaves connections for the others."""
+    monkeypatch.setattr(connection_pools, "MOST_TO_ONE_HOST", 2)
+    monkeypatch.setattr(connection_pools, "MOST_CONNECTIONS", 3)
+    asked = 0
+    both, release = asyncio.Event(), asyncio.Event()
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        await reader.readuntil(b"\r\n\r\n")
+        asked += 1
+        if asked == 2:
+            both.set()
+        await release.wait()
+        writer.write(http_answer(b"{}"))
+        writer.close()
+
+    async with (
+        await asyncio.start_server(hang, "127.0.0.1", 0) as server,
+        scripted_server() as other,
+        Outgoing() as outgoing,
+    ):
+        other.answers = [http_answer(b"{}")]
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        hanging = [asyncio.create_task(ask(outgoing, url)) for _ in range(4)]
+        await both.wait()
+        assert (await ask(outgoing, other.url)).status == 200
+        assert asked == 2
+        release.set()
+        assert [answer.status for answer in await asyncio.gather(*hanging)] == [200] * 4
+    assert asked == 4
 
 
 async def test_deny_holds_for_every_kind(scripted: Scripted) -> None:

@@ -1,6 +1,7 @@
 """Retention on both databases: old events go, in small batches, and no total ever changes."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,12 +11,15 @@ from sqlalchemy import func, select
 
 from db.columns import to_microseconds
 from db.engine import Database
+from db.gateway_request_pages import GatewayRequestCondition, gateway_requests_since
+from db.gateway_requests import insert_gateway_requests
 from db.tables import usage_events
 from db.usage_retention import expire_before, read_expiry
 from db.vocabulary import ProviderKind, UsageDimension, UsageGranularity, UsagePeriod
 from server.settings import read_settings
 from server.wiring import running_services
 from tests.conftest import SECRET_KEY, SetClock
+from tests.gateway_rows import request
 from trunkline.clock import system_clock
 from trunkline.errors import Refused
 from trunkline.providers.changes import NewProvider, create_provider
@@ -24,7 +28,13 @@ from trunkline.usage import retention
 from trunkline.usage.intake import NewUsageEvent
 from trunkline.usage.reading import SeriesRequest, read_series
 from trunkline.usage.recording import record_page, record_usage
-from trunkline.usage.retention import expire_events, expiring, keep_expiring, oldest_kept
+from trunkline.usage.retention import (
+    expire_events,
+    expire_gateway_requests,
+    expiring,
+    keep_expiring,
+    oldest_kept,
+)
 from trunkline.usage.series import Series
 from trunkline.usage.verifying import verify_usage
 from trunkline.usage.windows import WindowRequest
@@ -111,6 +121,42 @@ async def test_events_go_and_totals_stay(history: Services, clock: SetClock) -> 
     report = await verify_usage(history)
     assert (report.differences, report.days) == (0, 8), "it begins where events are kept"
     assert await expire_events(history.database, 7, clock) == 0
+
+
+@pytest.mark.usefixtures("small_batches")
+async def test_requests_through_the_gateway_go_with_the_events_of_their_days(
+    services: Services, clock: SetClock
+) -> None:
+    edge = oldest_kept(7, clock())
+    old = [request(f"old-{n}", started_at=edge - timedelta(microseconds=1)) for n in range(250)]
+    kept_ones = [request("edge", started_at=edge), request("new", started_at=clock())]
+    await services.database.transact(
+        lambda connection: insert_gateway_requests(connection, [*old, *kept_ones])
+    )
+    assert await expire_gateway_requests(services.database) == 0, "nothing has expired yet"
+    pauses = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    await expire_events(services.database, 7, clock)
+    assert await expire_gateway_requests(services.database, sleep=pause) == 250
+    assert pauses == [retention.PAUSE_SECONDS] * 2
+
+    class Slept(Exception):
+        pass
+
+    async def stop(_seconds: float) -> None:
+        raise Slept
+
+    await services.database.transact(
+        lambda connection: insert_gateway_requests(connection, [replace(old[0], request_id="late")])
+    )
+    with pytest.raises(Slept):
+        await keep_expiring(services.database, 7, clock, sleep=stop)
+    async with services.database.read() as connection:
+        left = await gateway_requests_since(connection, 0, GatewayRequestCondition(), most=10)
+    assert [row.request_id for row in left] == ["edge", "new"]
 
 
 async def test_an_event_on_the_edge_is_kept_and_the_one_before_is_not(

@@ -1,0 +1,52 @@
+"""What requests to the gateway may name: enabled chains, and the models that can be used."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.providers import KINDS_WITHOUT_KEY
+from db.tables import failover_chains, models, providers
+
+
+@dataclass(frozen=True, slots=True)
+class NamedRow:
+    """A chain, whose `provider_slug` is None, by its slug; or a model by its wire name."""
+
+    provider_slug: str | None
+    name: str
+    title: str
+    created_at: datetime
+
+
+async def usable_names(connection: AsyncConnection) -> list[NamedRow]:
+    """Chains by slug, then models by provider and wire name.
+
+    Models are those that are enabled and not deprecated, of providers that are enabled and have the
+    key that they need.
+    """
+    chains = await connection.execute(
+        select(failover_chains.c.slug, failover_chains.c.name, failover_chains.c.created_at)
+        .where(failover_chains.c.deleted_at.is_(None), failover_chains.c.enabled.is_(True))
+        .order_by(failover_chains.c.slug)
+    )
+    found = [NamedRow(None, row.slug, row.name, row.created_at) for row in chains]
+    usable = await connection.execute(
+        select(providers.c.slug, models.c.wire_name, models.c.name, models.c.created_at)
+        .join(providers, providers.c.id == models.c.provider_id)
+        .where(
+            models.c.deleted_at.is_(None),
+            models.c.enabled.is_(True),
+            models.c.deprecated.is_(False),
+            providers.c.deleted_at.is_(None),
+            providers.c.enabled.is_(True),
+            or_(
+                providers.c.api_key_encrypted.is_not(None),
+                providers.c.kind.in_([kind.value for kind in KINDS_WITHOUT_KEY]),
+            ),
+        )
+        .order_by(providers.c.slug, models.c.wire_name)
+    )
+    found += [NamedRow(row.slug, row.wire_name, row.name, row.created_at) for row in usable]
+    return found

@@ -1,0 +1,223 @@
+"""The gateway's endpoints: `/v1/…` in OpenAI's and Anthropic's protocols.
+
+Plain ASGI, without the layers that pages and GraphQL need: it is the busiest way in. Every error is
+in the caller's protocol.
+"""
+
+import structlog
+from starlette.datastructures import Headers as RequestHeaders
+from starlette.requests import ClientDisconnect, HTTPConnection
+from starlette.types import Receive, Scope, Send
+
+from db.vocabulary import GatewayEndpoint
+from server.answers import Rejected
+from server.caller_watch import CallerWatch
+from server.gateway_answers import (
+    begin_stream,
+    comment_of,
+    declined,
+    end_stream,
+    headers_of,
+    send_answer,
+    send_error,
+    send_piece,
+)
+from server.gateway_models import GatewayModels
+from server.requests import is_recorded, request_id_of
+from server.sign_in import Gate
+from trunkline.errors import TrunklineError
+from trunkline.gateway.declining import decline
+from trunkline.gateway.exchange import Caller, Exchange
+from trunkline.gateway.opening import (
+    agent_of,
+    open_chat,
+    open_embeddings,
+    passing_headers,
+    read_body,
+    seconds_of,
+)
+from trunkline.gateway.protocols import Face
+from trunkline.gateway.speeches import ANTHROPIC, OPENAI
+from trunkline.gateway.streaming import StreamExchange
+from trunkline.gateway.wires import Speech
+from trunkline.services import Services
+
+log = structlog.get_logger("trunkline.gateway")
+
+PREFIX = "/v1/"
+LARGEST_BODY = 32 * 2**20
+"""Bytes: pictures come in base64."""
+
+_ENDPOINTS: dict[str, tuple[Speech, GatewayEndpoint]] = {
+    "/v1/chat/completions": (OPENAI, GatewayEndpoint.CHAT_COMPLETIONS),
+    "/v1/messages": (ANTHROPIC, GatewayEndpoint.MESSAGES),
+    "/v1/embeddings": (OPENAI, GatewayEndpoint.EMBEDDINGS),
+}
+_MODELS = "/v1/models"
+_CODES = {401: "invalid_api_key", 403: "forbidden"}
+
+
+class GatewayRoutes:
+    """The ASGI application below `/v1/`."""
+
+    def __init__(self, services: Services, gate: Gate) -> None:
+        self._services = services
+        self._gate = gate
+        self._models = GatewayModels(services)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        began = self._services.gateway.means.now()
+        path: str = scope["path"]
+        headers = RequestHeaders(scope=scope)
+        request_id = request_id_of(scope)
+        speech, endpoint = _ENDPOINTS.get(path, (OPENAI, None))
+        if path.startswith(_MODELS) and "anthropic-version" in headers:
+            speech = ANTHROPIC
+        face = speech.face
+        try:
+            agent = await self._agent(scope, headers)
+            if endpoint is None or scope["method"] != "POST":
+                await self._serve_models(scope, headers, send)
+                return
+            body = read_body(await _bytes(headers, receive))
+            is_recorded(scope)
+            caller = Caller(
+                request_id=request_id,
+                agent=agent_of(headers.get("x-trunkline-agent"), body, agent),
+                seconds=seconds_of(headers.get("x-trunkline-timeout")),
+                headers=passing_headers(speech, headers),
+            )
+            with CallerWatch(receive):
+                if endpoint is GatewayEndpoint.EMBEDDINGS:
+                    exchange = await open_embeddings(self._services, body, caller, began=began)
+                else:
+                    exchange = await open_chat(
+                        self._services, speech, endpoint, body, caller, began=began
+                    )
+                if isinstance(exchange, StreamExchange):
+                    await _stream(exchange, face, send)
+                else:
+                    await _answer(exchange, face, send)
+        except Rejected as error:
+            said = declined(
+                error.status, error.message, _CODES.get(error.status, "invalid_request")
+            )
+            await send_error(send, face, said, request_id)
+        except ClientDisconnect:
+            raise
+        except TrunklineError as error:
+            found = decline(error)
+            if found is None:
+                raise
+            await send_error(send, face, found, request_id)
+
+    async def _agent(self, scope: Scope, headers: RequestHeaders) -> str:
+        """The name of the token that lets this request in, where it is one. Raises `Rejected`."""
+        key = headers.get("x-api-key")
+        if key is not None and "authorization" not in headers:
+            # As Anthropic's SDKs send it.
+            viewer = self._gate.bearer(f"Bearer {key}")
+            if viewer is None:
+                raise Rejected(401, "the token in x-api-key is not valid: send one of Trunkline's")
+        else:
+            viewer = await self._gate.admit(HTTPConnection(scope))
+        return viewer.agent
+
+    async def _serve_models(self, scope: Scope, headers: RequestHeaders, send: Send) -> None:
+        """The models that may be asked for; or what is wrong with another path or method."""
+        path: str = scope["path"]
+        if path != _MODELS and not path.startswith(f"{_MODELS}/"):
+            if path in _ENDPOINTS:
+                raise Rejected(405, "POST is the method here")
+            raise Rejected(
+                404, f"there is nothing at this path: {', '.join(_ENDPOINTS)}, {_MODELS}"
+            )
+        if scope["method"] != "GET":
+            raise Rejected(405, "GET is the method here")
+        body = await self._models.answer(
+            path.removeprefix(_MODELS).removeprefix("/"),
+            scope["query_string"],
+            anthropic="anthropic-version" in headers,
+        )
+        await send_answer(send, body, [(b"x-trunkline-request-id", request_id_of(scope).encode())])
+
+
+async def _answer(exchange: Exchange[bytes], face: Face, send: Send) -> None:
+    try:
+        body = await exchange.answer()
+    except TrunklineError as error:
+        found = decline(error, exchange.refused)
+        if found is None:
+            raise
+        await send_error(send, face, found, exchange.caller.request_id, headers_of(exchange))
+        return
+    await send_answer(send, body, headers_of(exchange))
+
+
+async def _stream(exchange: StreamExchange, face: Face, send: Send) -> None:
+    """What the exchange gives as it comes. Before the first piece an error has a status of its own;
+    afterwards it is an event.
+    """
+    begun = waited = False
+    stream = exchange.stream()
+    try:
+        async for piece in stream:
+            if piece is None:
+                if not begun:
+                    # Which model answers is not known yet.
+                    await begin_stream(
+                        send, [(b"x-trunkline-request-id", exchange.caller.request_id.encode())]
+                    )
+                begun = waited = True
+                await send_piece(send, face.keep_alive)
+                continue
+            if not begun:
+                begun = True
+                await begin_stream(send, headers_of(exchange))
+            elif waited:
+                waited = False
+                await send_piece(send, comment_of(exchange))
+            await send_piece(send, piece)
+        if not begun:
+            await begin_stream(send, headers_of(exchange))
+        await end_stream(send)
+    except TrunklineError as error:
+        found = decline(error, exchange.refused)
+        if found is None:
+            raise
+        if begun:
+            await end_stream(send, face.stream_error(found.error))
+        else:
+            await send_error(send, face, found, exchange.caller.request_id, headers_of(exchange))
+    finally:
+        await stream.aclose()
+
+
+async def _bytes(headers: RequestHeaders, receive: Receive) -> bytes:
+    """The whole body. Raises `Rejected` where it is too large or compressed."""
+    if headers.get("content-encoding", "identity") != "identity":
+        raise Rejected(415, "compressed bodies are not taken: send the JSON as it is")
+    too_large = Rejected(413, f"the body is larger than {LARGEST_BODY // 2**20} MiB")
+    length = headers.get("content-length", "")
+    if length.isdecimal() and int(length[:20]) > LARGEST_BODY:
+        raise too_large
+    message = await receive()
+    if message["type"] == "http.request" and not message.get("more_body"):
+        whole: bytes = message.get("body", b"")
+        if len(whole) > LARGEST_BODY:
+            raise too_large
+        return whole
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        part = message.get("body", b"")
+        size += len(part)
+        if size > LARGEST_BODY:
+            raise too_large
+        parts.append(part)
+        if not message.get("more_body"):
+            return b"".join(parts)
+        message = await receive()

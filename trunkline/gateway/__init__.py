@@ -1,0 +1,1 @@
+"""The gateway: requests in protocols that agents speak, run through chains, and counted."""

@@ -1,0 +1,1 @@
+"""Embeddings: what callers ask for, and how each kind of provider is asked and answers."""

@@ -1,0 +1,1 @@
+"""What callers speak: requests read into our own words, answers and errors written from them."""

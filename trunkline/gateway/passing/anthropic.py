@@ -1,0 +1,155 @@
+"""Anthropic's Messages where caller and provider both speak it: bodies pass as they are."""
+
+from collections.abc import Mapping
+
+import orjson
+
+from trunkline.gateway.answers import Usage
+from trunkline.gateway.conversation import JsonObject
+from trunkline.gateway.dialects.anthropic_answers import read_message, text_in
+from trunkline.gateway.dialects.anthropic_errors import failure_in
+from trunkline.gateway.dialects.anthropic_requests import PATH
+from trunkline.gateway.dialects.anthropic_usage import UsageCounts
+from trunkline.gateway.framing import EventSplitter, EventTooLarge, ServerSentEvent
+from trunkline.gateway.protocols import BadRequestBody, ProviderCall, SeenAnswer, StreamCut
+
+_STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+# Where a delta or a block holds what the model says.
+_SAID = ("text", "thinking", "partial_json")
+
+
+class AnthropicPassing:
+    """A request's body with the model's wire name, an answer's as it is."""
+
+    def ask(self, body: JsonObject, wire_name: str) -> ProviderCall:
+        """The body as it is, but for the model's name, and without thoughts that no provider of
+        this protocol has signed: another model of the chain thought them, and the request would be
+        refused for them. Raises `BadRequestBody` where it can't be written as JSON.
+        """
+        asked = {**body, "model": wire_name}
+        messages = asked.get("messages")
+        if isinstance(messages, list):
+            asked["messages"] = [_without_unsigned(message) for message in messages]
+        try:
+            return ProviderCall(PATH, orjson.dumps(asked))
+        except orjson.JSONEncodeError as error:
+            raise BadRequestBody(f"the body can't be passed on: {error}") from error
+
+    def look(self, body: bytes) -> SeenAnswer:
+        """Usage and words of a `message`. Raises `UnreadableAnswer` and `StreamFailed`."""
+        message, content = read_message(body)
+        usage = UsageCounts().take(message.get("usage"))
+        return SeenAnswer(usage, sum(_block_length(block) for block in content))
+
+    def stream(self, body: JsonObject) -> "AnthropicPassingStream":  # noqa: ARG002 - the protocol's
+        """Looks at one stream; each holds its usage, so the request changes nothing."""
+        return AnthropicPassingStream()
+
+
+class AnthropicPassingStream:
+    """One stream. It is whole once a stop reason has come, or `message_stop`."""
+
+    __slots__ = ("_counts", "_splitter", "_stopped", "_whole", "begun", "said", "usage")
+
+    def __init__(self) -> None:
+        self.begun = False
+        self.usage: Usage | None = None
+        self.said = 0
+        self._splitter = EventSplitter()
+        self._counts = UsageCounts()
+        self._whole = False
+        self._stopped = False
+
+    @property
+    def done(self) -> bool:
+        """Whether `message_stop` has come."""
+        return self._stopped
+
+    def feed(self, chunk: bytes) -> bytes:
+        """The whole events in these bytes, without the malformed. Raises `StreamFailed`, and
+        `StreamCut` for an endless event.
+        """
+        try:
+            events = self._splitter.feed(chunk)
+        except EventTooLarge as error:
+            raise StreamCut(f"the provider's stream has {error}") from error
+        return b"".join([event.raw for event in events if self._is_good(event)])
+
+    def end(self) -> bytes:
+        """Its end, with the `message_stop` that callers wait for where it has none. Raises
+        `StreamCut` where it was not whole, or `StreamFailed`.
+        """
+        # A last event may come without the blank line that ends it.
+        rest = self.feed(b"\n\n") if self._splitter.rest() else b""
+        if not self._whole:
+            raise StreamCut("the provider's stream ended without a stop reason")
+        return rest if self._stopped else rest + _STOP
+
+    def _is_good(self, event: ServerSentEvent) -> bool:
+        """Notes what the event says. Comments are good, an event that is no JSON object is not."""
+        if not event.data:
+            return not event.name
+        try:
+            message = orjson.loads(event.data)
+        except orjson.JSONDecodeError:
+            return False
+        if not isinstance(message, dict):
+            return False
+        kind = message.get("type")
+        if kind == "content_block_delta":
+            self._note(message.get("delta"))
+        elif kind == "content_block_start":
+            block = message.get("content_block")
+            if isinstance(block, dict):
+                self._note(block)
+                if block.get("type") in ("tool_use", "redacted_thinking"):
+                    self.begun = True
+                    self.said += len(text_in(block, "name"))
+        elif kind == "message_start":
+            start = message.get("message")
+            if isinstance(start, dict):
+                self.usage = self._counts.take(start.get("usage"))
+        elif kind == "message_delta":
+            delta = message.get("delta")
+            self._whole |= isinstance(delta, dict) and bool(text_in(delta, "stop_reason"))
+            self.usage = self._counts.take(message.get("usage"))
+        elif kind == "message_stop":
+            self._whole = self._stopped = True
+        elif kind == "error":
+            raise failure_in(message, event.data)
+        return True
+
+    def _note(self, said: object) -> None:
+        if isinstance(said, dict):
+            for name in _SAID:
+                if words := text_in(said, name):
+                    self.said += len(words)
+                    self.begun = True
+
+
+def _without_unsigned(message: object) -> object:
+    if not isinstance(message, dict):
+        return message
+    content = message.get("content")
+    if not isinstance(content, list) or not any(_is_unsigned(block) for block in content):
+        return message
+    return {**message, "content": [block for block in content if not _is_unsigned(block)]}
+
+
+def _is_unsigned(block: object) -> bool:
+    return (
+        isinstance(block, dict) and block.get("type") == "thinking" and not block.get("signature")
+    )
+
+
+def _block_length(block: Mapping[str, object]) -> int:
+    """Characters that the model said in a block."""
+    length = sum(len(text_in(block, name)) for name in ("text", "thinking", "name"))
+    given = block.get("input")
+    if isinstance(given, dict):
+        try:
+            length += len(orjson.dumps(given).decode())
+        except orjson.JSONEncodeError:
+            # Nested deeper than it is written: it passes, and its length stays unknown.
+            return length
+    return length
