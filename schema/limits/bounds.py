@@ -21,6 +21,10 @@ all pairs and what is below them, which took 1.4 s for the same field twice, ten
 
 DEFAULT_MOST_COST = 500_000
 DEFAULT_OPERATION_SECONDS = 30.0
+OWN_TIME = frozenset({"runFailoverChain"})
+"""Fields of the root that no deadline ends: each step of a chain has timeouts of its own, and a
+model may think for minutes.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from db.write_watch import watching_writes
 from resolvers.context import OperationContext
-from schema.limits.bounds import DEFAULT_OPERATION_SECONDS
+from schema.limits.bounds import DEFAULT_OPERATION_SECONDS, OWN_TIME
 from trunkline.errors import TookTooLong
 
 
@@ -42,11 +42,13 @@ class DeadlineExecutor(StrawberryGraphQLCoreExecutionContext):
         path: Any,
         position_context: Any,
     ) -> Any:
-        """Execute a field; one of the root within the deadline."""
+        """Execute a field; one of the root within the deadline, unless it has bounds of its own."""
         result = super().execute_field(
             parent_type, source, field_details_list, path, position_context
         )
         if path.prev is not None or not self.is_awaitable(result):
+            return result
+        if field_details_list[0].node.name.value in OWN_TIME:
             return result
         return self._in_time(result, parent_type, field_details_list, path)
 

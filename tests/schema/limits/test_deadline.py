@@ -99,6 +99,11 @@ class Mutation:
         return await write(info.context.services, key, hold=hold)
 
     @strawberry.mutation
+    async def run_failover_chain(self) -> str | None:
+        await gates.go_on.wait()
+        return "said"
+
+    @strawberry.mutation
     async def ask_first(self, info: Info, key: str) -> Written | None:
         await waits()
         return await write(info.context.services, key, hold=False)
@@ -204,6 +209,12 @@ async def test_an_answer_that_never_comes_says_that_the_change_was_made(
     assert codes(result) == [(["write"], "TIMEOUT")]
     assert "the change was made" in result.errors[0].message
     assert await _count(services.database) == 1
+
+
+async def test_a_chain_runs_as_long_as_its_steps_may(run: Run) -> None:
+    asyncio.get_running_loop().call_later(0.3, gates.go_on.set)
+    result = await run("mutation { runFailoverChain }")
+    assert (result.data, result.errors) == ({"runFailoverChain": "said"}, None)
 
 
 async def test_a_change_that_has_not_begun_is_not_made(run: Run, services: Services) -> None:
