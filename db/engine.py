@@ -15,6 +15,9 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from db.sqlite_connection import interrupted_connection
+from db.write_watch import write_watch, writing
+
 T = TypeVar("T")
 
 Connection = AsyncConnection
@@ -70,7 +73,10 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A connection that sees one state of the store, however many statements it runs."""
+        """A connection that sees one state of the store, however many statements it runs.
+
+        Cancelling the caller ends the statement that runs, on both databases.
+        """
         async with self._reader.connect() as connection, connection.begin():
             yield connection
 
@@ -86,12 +92,20 @@ class Database:
 
         What `work` raises rolls everything back. It runs again when another transaction won the
         race, so it must not touch anything but the connection. Cancelling the caller neither
-        interrupts nor undoes it: a statement can't be interrupted, and would keep the write lock.
+        interrupts nor undoes it: only its end says whether the change was made. Who watches the
+        operation's writes (`write_watch.py`) may withdraw one that has not begun.
         """
         task = asyncio.ensure_future(self._transact(work, after))
         self._under_way.add(task)
         task.add_done_callback(self._finished)
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            watch = write_watch()
+            if watch is not None and watch.withdrawn:
+                # It still waits for its turn: a write that has begun is not withdrawn.
+                task.cancel()
+            raise
 
     async def close(self) -> None:
         """Wait for the writes under way, then close every connection."""
@@ -111,12 +125,17 @@ class Database:
     async def _committed(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                async with self._writer.begin() as connection:
-                    return await work(connection)
+                return await self._attempt(work)
             except DBAPIError as error:
                 if attempt == _ATTEMPTS or not _is_retryable(error):
                     raise
         raise AssertionError("unreachable")
+
+    async def _attempt(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        with writing() as begin:
+            async with self._writer.begin() as connection:
+                begin()
+                return await work(connection)
 
     def _finished(self, task: "asyncio.Future[Any]") -> None:
         self._under_way.discard(task)
@@ -141,7 +160,10 @@ def _parse(url: str) -> URL:
 def _sqlite(url: URL, begin: str, *, read_only: bool = False) -> AsyncEngine:
     engine = create_async_engine(
         url,
-        connect_args={"isolation_level": None},
+        connect_args={
+            "isolation_level": None,
+            **({"async_creator_fn": interrupted_connection} if read_only else {}),
+        },
         # Parameters hold names, masks and hashes; an error's text ends in a log.
         hide_parameters=True,
         pool_size=_READERS if read_only else 1,

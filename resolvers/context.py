@@ -4,6 +4,7 @@ One context serves one operation, and one event of a subscription: a loader that
 operation would serve rows that have changed since.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -42,17 +43,24 @@ class Viewer:
 class OperationContext:
     """Services, viewer and request id of an operation, with batched loads of its own."""
 
-    __slots__ = ("_loaders", "_services", "request_id", "viewer")
+    __slots__ = ("_loaders", "_loading", "_services", "request_id", "viewer")
 
     def __init__(self, services: Services, viewer: Viewer | None, request_id: str) -> None:
         self._services = services
         self.viewer = viewer
         self.request_id = request_id
         self._loaders: dict[Hashable, DataLoader[Any, Any]] = {}
+        # Batches are loaded in tasks of their own.
+        self._loading: set[asyncio.Task[Any]] = set()
 
     def fresh(self) -> "OperationContext":
         """The same caller with nothing loaded yet: for the next event of a subscription."""
         return OperationContext(self._services, self.viewer, self.request_id)
+
+    def stop_loading(self) -> None:
+        """Cancel the batches that are being loaded: nobody waits for them any more."""
+        for task in self._loading:
+            task.cancel()
 
     @property
     def services(self) -> Services:
@@ -95,5 +103,15 @@ class OperationContext:
     ) -> DataLoader[Any, Any]:
         loader = self._loaders.get(name)
         if loader is None:
-            loader = self._loaders[name] = DataLoader(load_batch, max_batch_size=1_000)
+
+            async def load_noted(keys: list[Any]) -> list[Any]:
+                task = asyncio.current_task()
+                assert task is not None  # noqa: S101  # a coroutine runs in one
+                self._loading.add(task)
+                try:
+                    return await load_batch(keys)
+                finally:
+                    self._loading.discard(task)
+
+            loader = self._loaders[name] = DataLoader(load_noted, max_batch_size=1_000)
         return loader

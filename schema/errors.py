@@ -12,7 +12,7 @@ from graphql import GraphQLError
 
 from db.paging import BadCursor
 from resolvers.context import OperationContext, Unauthenticated
-from trunkline.errors import BadRequest, RateLimited
+from trunkline.errors import BadRequest, RateLimited, TookTooLong
 
 if TYPE_CHECKING:
     from strawberry.types import ExecutionContext
@@ -59,6 +59,8 @@ def _code(error: GraphQLError, cause: BaseException | None) -> str:
             return "UNAUTHENTICATED"
         case RateLimited():
             return "RATE_LIMITED"
+        case TookTooLong():
+            return "TIMEOUT"
         case None | BadRequest() | BadCursor():
             # No cause: graphql-core itself refused the document.
             return "BAD_USER_INPUT"

@@ -6,14 +6,13 @@ import sys
 from functools import partial
 from typing import Any, Self
 
-from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
-
 from resolvers.context import OperationContext
+from schema.limits.deadline import DeadlineExecutor
 from schema.shared_results import shared_result
 from trunkline.usage.delta import Delta, Snapshot
 
 
-class Executor(StrawberryGraphQLCoreExecutionContext):
+class Executor(DeadlineExecutor):
     """Gives each event of a subscription a context and a memo of its own.
 
     The context: its loaders would serve the rows of the first event for ever. The memo:

@@ -1,12 +1,12 @@
 """The three roots and the schema: the table of contents of the API."""
 
 from collections.abc import Sequence
+from copy import copy
 from datetime import datetime
 from typing import Annotated, Any
 
 import strawberry
 from graphql import GraphQLError, GraphQLInputObjectType
-from strawberry.extensions import MaxTokensLimiter, ParserCache, ValidationCache
 from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import merge_types
 from strawberry.types import ExecutionContext
@@ -21,7 +21,9 @@ from schema.errors import present
 from schema.execution import Executor
 from schema.fields import Info, described, plain, resolved
 from schema.gateway import GatewayMutation, GatewayQuery, GatewaySubscription
-from schema.limits import MOST_TOKENS, limit_extension
+from schema.limits.bounds import Limits
+from schema.limits.deadline import executor_within
+from schema.limits.extension import OperationLimits
 from schema.models import ModelMutation, ModelQueries, ModelSubscription
 from schema.node import Node, parse_id
 from schema.providers import (
@@ -31,8 +33,6 @@ from schema.providers import (
 )
 from schema.scalars import SCALARS
 from schema.usage import UsageMutation, UsageQuery, UsageSubscription
-
-CACHED_DOCUMENTS = 256
 
 
 @strawberry.type(description="The server that answers.")
@@ -100,6 +100,9 @@ class TrunklineSchema(strawberry.Schema):
     would not have it.
     """
 
+    suggests = True
+    """Whether an error about a document may name what was meant."""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for served in self._schema.type_map.values():
@@ -107,12 +110,25 @@ class TrunklineSchema(strawberry.Schema):
             if isinstance(served, GraphQLInputObjectType) and definition is not None:
                 served.is_one_of = bool(definition.is_one_of)
 
+    def limited(self, limits: Limits) -> "TrunklineSchema":
+        """The same schema, with these limits on its operations."""
+        found = copy(self)
+        found.suggests = limits.introspection
+        found.extensions = (lambda: OperationLimits(limits),)
+        found.execution_context_class = executor_within(Executor, limits.operation_seconds)
+        return found
+
     def process_errors(
         self,
         errors: Sequence[GraphQLError],
         execution_context: ExecutionContext | None = None,
     ) -> None:
         """Give each error its code, and hide our own faults."""
+        if not self.suggests:
+            for error in errors:
+                # Who may not read the schema is not to guess it from its names either.
+                if error.path is None:
+                    error.message = error.message.partition(" Did you mean ")[0]
         present(errors, execution_context)
 
 
@@ -123,12 +139,7 @@ schema = TrunklineSchema(
     types=[ConnectionTest],
     config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=False),
     execution_context_class=Executor,
-    extensions=[
-        lambda: MaxTokensLimiter(max_token_count=MOST_TOKENS),
-        limit_extension,
-        lambda: ParserCache(maxsize=CACHED_DOCUMENTS),
-        lambda: ValidationCache(maxsize=CACHED_DOCUMENTS),
-    ],
+    extensions=[lambda: OperationLimits(Limits())],
 )
 
 __all__ = ["OperationContext", "schema"]

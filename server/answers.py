@@ -3,11 +3,14 @@
 An error looks like a GraphQL response that has no data, so that one client code path reads both.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 from starlette.responses import Response
+
+from trunkline.errors import RateLimited
 
 JSON = "application/json"
 GRAPHQL_RESPONSE = "application/graphql-response+json"
@@ -31,6 +34,12 @@ class Rejected(Exception):
 def unauthenticated(message: str) -> Rejected:
     """The rejection of somebody who isn't signed in."""
     return Rejected(401, message, headers={"WWW-Authenticate": 'Bearer realm="trunkline"'})
+
+
+def too_many(error: RateLimited) -> Rejected:
+    """The rejection of somebody who asks for more than their share."""
+    seconds = math.ceil(error.retry_after_seconds)
+    return Rejected(429, str(error), headers={"Retry-After": str(seconds)})
 
 
 def json_answer(

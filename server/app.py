@@ -20,6 +20,7 @@ from starlette.websockets import WebSocket
 from strawberry import Schema
 
 from server.answers import Rejected, error_answer, json_answer
+from server.crowding import MOST_REQUESTS, Crowding
 from server.execution import Executions, MakeContext
 from server.gateway_answers import GATEWAY_HEADERS
 from server.gateway_routes import PREFIX
@@ -27,6 +28,8 @@ from server.graphql_http import GraphQLOverHTTP
 from server.graphql_socket import INIT_SECONDS, MOST_SOCKETS, GraphQLOverSocket
 from server.origins import LOOPBACK_NAMES, Perimeter
 from server.page_routes import PageRoutes, built_page
+from server.persisted_operations import PersistedOperations
+from server.quotas import Quotas
 from server.requests import RequestLog, request_id_of
 from server.sdl import sorted_sdl
 from server.session_routes import SessionRoutes
@@ -57,13 +60,22 @@ class FrontDoor:
     gateway: ASGIApp | None = None
     most_sockets: int = MOST_SOCKETS
     init_seconds: float = INIT_SECONDS
+    persisted: PersistedOperations = field(default_factory=PersistedOperations)
+    quotas: Quotas = field(default_factory=Quotas)
+    introspection: bool = True
+    most_requests: int = MOST_REQUESTS
 
 
 def build_app(door: FrontDoor) -> ASGIApp:
     """The application: what stands around every request, then the way that it takes."""
     executions = Executions(door.schema, door.make_context)
     socket = GraphQLOverSocket(
-        executions, door.gate, most_sockets=door.most_sockets, init_seconds=door.init_seconds
+        executions,
+        door.gate,
+        door.persisted,
+        door.quotas,
+        most_sockets=door.most_sockets,
+        init_seconds=door.init_seconds,
     )
     pages = _pages(door, executions)
     gateway = _with_cors(door, door.gateway) if door.gateway is not None else pages
@@ -80,11 +92,15 @@ def _pages(door: FrontDoor, executions: Executions) -> ASGIApp:
     usage = UsageRoutes(door.gate, door.make_context)
     app = Starlette(
         routes=[
-            Route("/graphql", GraphQLOverHTTP(executions, door.gate, door.closing)),
+            Route(
+                "/graphql",
+                GraphQLOverHTTP(executions, door.gate, door.closing, door.persisted, door.quotas),
+            ),
             Route("/graphiql", page.index, methods=["GET"]),
             Route("/graphiql/", page.index, methods=["GET"]),
             Route("/graphiql/{name:path}", page.asset, methods=["GET"]),
             Route("/schema.graphql", _schema_route(door), methods=["GET"]),
+            Route("/operations.json", _operations_route(door), methods=["GET"]),
             Route("/export/usage", usage.export, methods=["GET"]),
             Route("/import/usage", usage.import_, methods=["POST"]),
             Route("/session", SessionRoutes(door.gate).serve, methods=["POST", "DELETE"]),
@@ -95,7 +111,7 @@ def _pages(door: FrontDoor, executions: Executions) -> ASGIApp:
         exception_handlers={HTTPException: _as_json, Rejected: _rejected},
     )
     app.router.redirect_slashes = False
-    return _with_cors(door, app)
+    return _with_cors(door, Crowding(app, most_requests=door.most_requests))
 
 
 def _with_cors(door: FrontDoor, app: ASGIApp) -> ASGIApp:
@@ -141,9 +157,21 @@ class _Ways:
 def _schema_route(door: FrontDoor) -> Callable[[Request], Awaitable[Response]]:
     async def schema_document(request: Request) -> Response:
         await door.gate.admit(request)
+        if not door.introspection:
+            raise Rejected(
+                403, "introspection is off on this server: work with your release's schema"
+            )
         return PlainTextResponse(sorted_sdl(door.schema), headers={"Cache-Control": "no-cache"})
 
     return schema_document
+
+
+def _operations_route(door: FrontDoor) -> Callable[[Request], Awaitable[Response]]:
+    async def operations(request: Request) -> Response:
+        await door.gate.admit(request)
+        return json_answer(door.persisted.manifest(), headers={"Cache-Control": "no-cache"})
+
+    return operations
 
 
 def _readiness_route(door: FrontDoor) -> Callable[[Request], Awaitable[Response]]:

@@ -6,20 +6,15 @@ names none; by the specification that is an error, and it is raised here.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
-from graphql import DocumentNode, GraphQLError, OperationDefinitionNode, parse
+from graphql import GraphQLError, OperationDefinitionNode
 
-from schema.limits import MOST_TOKENS
+from schema.limits.known_document import known_document
 
 OperationKind = Literal["query", "mutation", "subscription"]
 
 _LONGEST_NAME = 100
-# Documents above this are parsed each time: the cache is for what clients send again and again.
-_LONGEST_CACHED = 32_768
-# Strawberry parses again, further down the stack: what just fits here must fit there too.
-_FRAMES_IN_RESERVE = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +27,16 @@ class Operation:
 
 def chosen_operation(query: str, operation_name: str | None) -> Operation:
     """The operation to execute. Raises `GraphQLError` where it can't be parsed or determined."""
-    operations = _cached(query) if len(query) <= _LONGEST_CACHED else _operations(query)
+    return _operation(chosen_definition(query, operation_name))
+
+
+def chosen_definition(query: str, operation_name: str | None) -> OperationDefinitionNode:
+    """The same as it is written in the document. Raises the same."""
+    operations = [
+        definition
+        for definition in known_document(query).document.definitions
+        if isinstance(definition, OperationDefinitionNode)
+    ]
     if not operations:
         raise GraphQLError("the document holds no operation: add a query, mutation or subscription")
     if operation_name is None:
@@ -40,33 +44,13 @@ def chosen_operation(query: str, operation_name: str | None) -> Operation:
             raise GraphQLError(
                 "the document holds several operations: say by `operationName` which to execute"
             )
-        return _shortened(*operations[0])
-    for kind, name in operations:
-        if name == operation_name:
-            return _shortened(kind, name)
+        return operations[0]
+    for definition in operations:
+        if definition.name is not None and definition.name.value == operation_name:
+            return definition
     raise GraphQLError("the document holds no operation of the name given by `operationName`")
 
 
-def _operations(query: str) -> tuple[tuple[OperationKind, str | None], ...]:
-    try:
-        document = _parse(query, _FRAMES_IN_RESERVE)
-    except RecursionError as error:
-        raise GraphQLError("the document is nested too deeply") from error
-    return tuple(
-        (definition.operation.value, definition.name.value if definition.name else None)
-        for definition in document.definitions
-        if isinstance(definition, OperationDefinitionNode)
-    )
-
-
-_cached = lru_cache(maxsize=256)(_operations)
-
-
-def _parse(query: str, frames: int) -> DocumentNode:
-    if frames:
-        return _parse(query, frames - 1)
-    return parse(query, max_tokens=MOST_TOKENS)
-
-
-def _shortened(kind: OperationKind, name: str | None) -> Operation:
-    return Operation(kind, name[:_LONGEST_NAME] if name else None)
+def _operation(definition: OperationDefinitionNode) -> Operation:
+    name = definition.name.value[:_LONGEST_NAME] if definition.name else None
+    return Operation(definition.operation.value, name)

@@ -17,6 +17,7 @@ from resolvers.context import Viewer
 from schema.shared_results import SharedData
 from server.answers import error_entry
 from server.operation_request import OperationRequest
+from trunkline.errors import RateLimited
 
 
 class MakeContext(Protocol):
@@ -98,10 +99,15 @@ class Executions:
                     result.data.clear()
 
 
-def refusal(error: GraphQLError, request_id: str) -> Outcome:
-    """The outcome of a document that couldn't be parsed, or an operation that wasn't found."""
+def refusal(error: GraphQLError | RateLimited, request_id: str) -> Outcome:
+    """The outcome of a document that couldn't be parsed or found, or may not be executed (now)."""
+    if isinstance(error, RateLimited):
+        entry = error_entry(str(error), "RATE_LIMITED", request_id)
+        entry["extensions"]["retryAfterSeconds"] = error.retry_after_seconds
+        return Outcome({"errors": [entry]}, refused=True)
     locations = error.formatted.get("locations")
-    entry = error_entry(error.message, "BAD_USER_INPUT", request_id, locations=locations)
+    code = str((error.extensions or {}).get("code", "BAD_USER_INPUT"))
+    entry = error_entry(error.message, code, request_id, locations=locations)
     return Outcome({"errors": [entry]}, refused=True)
 
 

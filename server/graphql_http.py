@@ -4,6 +4,7 @@ Which status goes with which failure is written down in `docs/decisions/graphql-
 """
 
 import asyncio
+from contextlib import ExitStack
 from functools import partial
 
 from graphql import GraphQLError
@@ -11,14 +12,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from server.answers import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, Rejected, error_answer
+from server.answers import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, Rejected, error_answer, too_many
 from server.documents import Operation, chosen_operation
 from server.execution import Executions, Outcome, refusal
 from server.graphql_sse import EventStream
 from server.negotiation import Accepted, accepted
 from server.operation_request import read_request
+from server.persisted_operations import PersistedOperations
+from server.quotas import Quotas
 from server.requests import name_operation, request_id_of
 from server.sign_in import Gate
+from trunkline.errors import RateLimited
 
 _METHODS = frozenset({"GET", "HEAD", "POST"})
 _ALLOWED = "GET, HEAD, POST"
@@ -27,23 +31,35 @@ _ALLOWED = "GET, HEAD, POST"
 class GraphQLOverHTTP:
     """The ASGI endpoint. `closing` is set when the server stops: streams end then."""
 
-    def __init__(self, executions: Executions, gate: Gate, closing: asyncio.Event) -> None:
+    def __init__(
+        self,
+        executions: Executions,
+        gate: Gate,
+        closing: asyncio.Event,
+        persisted: PersistedOperations,
+        quotas: Quotas,
+    ) -> None:
         self._executions = executions
         self._gate = gate
         self._closing = closing
+        self._persisted = persisted
+        self._quotas = quotas
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         request = Request(scope, receive)
         accept = accepted(",".join(request.headers.getlist("accept")))
-        try:
-            answer = await self._answer(request, accept)
-        except Rejected as rejected:
-            media_type = accept.whole or JSON
-            answer = error_answer(rejected, request_id_of(scope), media_type=media_type)
-        await answer(scope, receive, send)
+        with ExitStack() as held:
+            try:
+                answer = await self._answer(request, accept, held)
+            except Rejected as rejected:
+                media_type = accept.whole or JSON
+                answer = error_answer(rejected, request_id_of(scope), media_type=media_type)
+            await answer(scope, receive, send)
 
-    async def _answer(self, request: Request, accept: Accepted) -> Response | EventStream:
+    async def _answer(
+        self, request: Request, accept: Accepted, held: ExitStack
+    ) -> Response | EventStream:
         if request.method not in _METHODS:
             raise Rejected(405, "use POST, or GET for queries", headers={"Allow": _ALLOWED})
         if accept.whole is None and not accept.stream:
@@ -51,9 +67,14 @@ class GraphQLOverHTTP:
                 406, f"answers come as {GRAPHQL_RESPONSE}, {JSON} or {EVENT_STREAM}: accept one"
             )
         viewer = await self._gate.admit(request)
+        try:
+            self._quotas.take_operation(viewer)
+        except RateLimited as error:
+            raise too_many(error) from error
         asked = await read_request(request)
         request_id = request_id_of(request.scope)
         try:
+            asked = self._persisted.resolve(asked)
             operation = chosen_operation(asked.query, asked.operation_name)
         except GraphQLError as error:
             return self._refused(refusal(error, request_id), accept)
@@ -66,6 +87,10 @@ class GraphQLOverHTTP:
                     f"a subscription needs a stream: accept {EVENT_STREAM} (graphql-sse), "
                     "or open a websocket with the subprotocol graphql-transport-ws",
                 )
+            try:
+                held.enter_context(self._quotas.stream(viewer))
+            except RateLimited as error:
+                raise too_many(error) from error
         elif accept.whole and not accept.prefers_stream:
             outcome = await self._executions.execute(asked, viewer, request_id)
             return _whole(outcome, accept.whole)

@@ -6,8 +6,8 @@ so a client that reads slowly slows its own operations and nothing piles up here
 
 import asyncio
 import time
-from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
+from contextlib import ExitStack, aclosing, suppress
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -21,6 +21,8 @@ from server.answers import Rejected, code_of, error_answer, error_entry
 from server.documents import chosen_operation
 from server.execution import Executions, Outcome, refusal
 from server.operation_request import Malformed
+from server.persisted_operations import PersistedOperations
+from server.quotas import Quotas
 from server.requests import request_id_of
 from server.sign_in import HOW_TO_SIGN_IN, Gate
 from server.socket_messages import (
@@ -32,6 +34,7 @@ from server.socket_messages import (
     Subscribe,
     client_message,
 )
+from trunkline.errors import RateLimited
 
 log = structlog.get_logger("trunkline.request")
 
@@ -40,6 +43,8 @@ MOST_SOCKETS = 4_096
 MOST_OPERATIONS = 100
 """Of one socket at a time."""
 INIT_SECONDS = 10.0
+TRY_AGAIN_LATER = 1013
+"""RFC 6455's registry: too busy for this one; clients come back."""
 
 # What sending or receiving raises when the client has left.
 _GONE = (WebSocketDisconnect, WebSocketDisconnected, OSError)
@@ -64,12 +69,16 @@ class GraphQLOverSocket:
         self,
         executions: Executions,
         gate: Gate,
+        persisted: PersistedOperations,
+        quotas: Quotas,
         *,
         most_sockets: int = MOST_SOCKETS,
         init_seconds: float = INIT_SECONDS,
     ) -> None:
         self._executions = executions
         self._gate = gate
+        self._persisted = persisted
+        self._quotas = quotas
         self._most_sockets = most_sockets
         self._init_seconds = init_seconds
         self._open = 0
@@ -100,7 +109,9 @@ class GraphQLOverSocket:
             await socket.close(4406, f"Subprotocol not acceptable: use {SUBPROTOCOL}")
             return
         await socket.accept(SUBPROTOCOL)
-        conversation = _Conversation(socket, viewer, self._executions, self._gate)
+        conversation = _Conversation(
+            socket, viewer, self._executions, self._gate, self._persisted, self._quotas
+        )
         session = None if viewer is None else viewer.session
         try:
             with self._gate.access.watching(session, conversation.forbid):
@@ -115,6 +126,7 @@ class GraphQLOverSocket:
             return
         finally:
             await conversation.end()
+            conversation.held.close()
 
 
 @dataclass(slots=True)
@@ -125,6 +137,10 @@ class _Conversation:
     viewer: Viewer | None
     executions: Executions
     gate: Gate
+    persisted: PersistedOperations
+    quotas: Quotas
+    # Its place among the viewer's sockets.
+    held: ExitStack = field(default_factory=ExitStack)
     initialized: bool = False
     begun: int = 0
     # By the client's id. Touched by the reading task and by each operation when it ends.
@@ -204,6 +220,10 @@ class _Conversation:
                 raise SocketClosed(4403, "Forbidden: UNAUTHENTICATED: the token is not valid")
         if self.viewer is None:
             raise SocketClosed(4403, f"Forbidden: UNAUTHENTICATED: {HOW_TO_SIGN_IN}")
+        try:
+            self.held.enter_context(self.quotas.socket(self.viewer))
+        except RateLimited as error:
+            raise SocketClosed(TRY_AGAIN_LATER, str(error)) from error
         self.initialized = True
         await self.send({"type": "connection_ack"})
 
@@ -227,23 +247,29 @@ class _Conversation:
 
     async def run(self, message: Subscribe, viewer: Viewer, request_id: str) -> None:
         """One operation, from its document to its last message."""
-        asked = message.operation
         begun = time.perf_counter()
         name: str | None = None
         status = "cancelled"
+        held = ExitStack()
         try:
             try:
+                self.quotas.take_operation(viewer)
+                asked = self.persisted.resolve(message.operation)
                 operation = chosen_operation(asked.query, asked.operation_name)
-            except GraphQLError as error:
+                if operation.kind == "subscription":
+                    held.enter_context(self.quotas.stream(viewer))
+            except (GraphQLError, RateLimited) as error:
                 status = "refused"
                 await self.send_last(message.id, refusal(error, request_id))
                 return
             name = operation.name
+            message = replace(message, operation=asked)
             status = await self.run_operation(message, viewer, request_id)
         except _GONE:
             # The client left while something was being sent; the reading task sees that too.
             return
         finally:
+            held.close()
             milliseconds = round((time.perf_counter() - begun) * 1000, 1)
             log.info(
                 "operation",

@@ -1,8 +1,9 @@
-"""A GraphQL request as it comes in: over POST, GET or a socket, always the same four parameters.
+"""A GraphQL request as it comes in: over POST, GET or a socket, always the same parameters.
 
 Nothing here looks into the document; see `documents.py` for that.
 """
 
+import asyncio
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,9 @@ from server.answers import JSON, Rejected
 
 LARGEST_BODY = 2**20
 """Bytes. `recordUsage` with a thousand events takes a third of it."""
+BODY_SECONDS = 30.0
+"""For all of a body to come in."""
+LONGEST_DOCUMENT_ID = 300
 
 
 class Malformed(ValueError):
@@ -23,12 +27,16 @@ class Malformed(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class OperationRequest:
-    """What to execute. `variables` may hold secrets, so they are kept out of the repr."""
+    """What to execute. `variables` may hold secrets, so they are kept out of the repr.
+
+    `query` is empty where a document is asked for by its id alone (`persisted_operations.py`).
+    """
 
     query: str = field(repr=False)
     variables: dict[str, Any] | None = field(repr=False)
     operation_name: str | None
     extensions: dict[str, Any] | None = field(repr=False)
+    document_id: str | None = None
 
 
 async def read_request(request: Request) -> OperationRequest:
@@ -42,18 +50,28 @@ async def read_request(request: Request) -> OperationRequest:
         raise Rejected(400, str(error)) from error
 
 
-async def read_body(request: Request) -> bytes:
-    """The whole body. Raises `Rejected` (413) as soon as it is known to be too large."""
+async def read_body(request: Request, seconds: float = BODY_SECONDS) -> bytes:
+    """The whole body. Raises `Rejected`: 413 as soon as it is known to be too large, 408 where it
+    doesn't come in time.
+    """
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared[:20]) > LARGEST_BODY:
         raise _too_large()
     parts: list[bytes] = []
     size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > LARGEST_BODY:
-            raise _too_large()
-        parts.append(part)
+    try:
+        async with asyncio.timeout(seconds):
+            async for part in request.stream():
+                size += len(part)
+                if size > LARGEST_BODY:
+                    raise _too_large()
+                parts.append(part)
+    except TimeoutError as error:
+        raise Rejected(
+            408,
+            f"the body did not come within {seconds:g} s: send it again",
+            headers={"Connection": "close"},
+        ) from error
     return b"".join(parts)
 
 
@@ -73,9 +91,16 @@ def operation_request(parameters: object) -> OperationRequest:
         raise Malformed("batches are not taken: send each operation in a request of its own")
     if not isinstance(parameters, dict):
         raise Malformed('a GraphQL request is a JSON object like {"query": "…"}')
+    extensions = _map(parameters, "extensions")
+    document_id = _document_id(parameters, extensions)
     query = parameters.get("query")
+    if query is None and document_id is not None:
+        query = ""
     if query is None:
-        raise Malformed("`query` is missing: it holds the GraphQL document")
+        raise Malformed(
+            "`query` is missing: it holds the GraphQL document; "
+            "one that the server knows can be named by `documentId` instead"
+        )
     if not isinstance(query, str):
         raise Malformed("`query` must be a string that holds the GraphQL document")
     operation_name = parameters.get("operationName")
@@ -86,7 +111,8 @@ def operation_request(parameters: object) -> OperationRequest:
         query=sys.intern(query),
         variables=_map(parameters, "variables"),
         operation_name=operation_name or None,
-        extensions=_map(parameters, "extensions"),
+        extensions=extensions,
+        document_id=document_id,
     )
 
 
@@ -110,10 +136,30 @@ def _map(parameters: Mapping[str, Any], name: str) -> dict[str, Any] | None:
     raise Malformed(f"`{name}` must be a JSON object or null")
 
 
+def _document_id(parameters: Mapping[str, Any], extensions: Mapping[str, Any] | None) -> str | None:
+    """The id of a persisted document, in either of its two forms."""
+    document_id = parameters.get("documentId")
+    persisted = (extensions or {}).get("persistedQuery")
+    if document_id is None and persisted is not None:
+        if not isinstance(persisted, dict) or persisted.get("version") != 1:
+            raise Malformed(
+                '`extensions.persistedQuery` must be {"version": 1, "sha256Hash": "…"}: '
+                "no other version is known"
+            )
+        document_id = persisted.get("sha256Hash", "")
+    if document_id is None:
+        return None
+    if not isinstance(document_id, str) or not 0 < len(document_id) <= LONGEST_DOCUMENT_ID:
+        raise Malformed(
+            f"a document's id must be a string of 1 to {LONGEST_DOCUMENT_ID} characters"
+        )
+    return document_id
+
+
 def _from_query(items: list[tuple[str, str]]) -> OperationRequest:
     parameters: dict[str, Any] = {}
     for name, value in items:
-        if name in {"query", "operationName", "variables", "extensions"}:
+        if name in {"query", "documentId", "operationName", "variables", "extensions"}:
             if name in parameters:
                 raise Malformed(f"`{name}` is given twice")
             parameters[name] = value

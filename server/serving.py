@@ -21,6 +21,7 @@ import uvloop
 import trunkline
 from db.installation import installed_value
 from resolvers.context import OperationContext, Viewer
+from schema.limits.bounds import Limits
 from schema.root import schema
 from server.app import FrontDoor, build_app
 from server.credentials import ADMIN_TOKEN_FILE, Credentials, credentials, make_data_dir
@@ -29,6 +30,9 @@ from server.failures import CannotStart
 from server.gateway_routes import GatewayRoutes
 from server.http_protocol import HttpProtocol
 from server.logs import configure_logs
+from server.operation_files import BadOperations
+from server.persisted_operations import PersistedOperations
+from server.quotas import Quotas
 from server.settings import PREFIX, Settings
 from server.sign_in import Gate
 from server.socket_protocol import SocketProtocol
@@ -110,7 +114,7 @@ async def _serve(
 
 
 def front_door(services: Services, settings: Settings, admin_token: str) -> FrontDoor:
-    """The application's parts for these services."""
+    """The application's parts for these services. Raises `CannotStart`."""
 
     def make_context(viewer: Viewer, request_id: str) -> OperationContext:
         return OperationContext(services, viewer, request_id)
@@ -119,16 +123,42 @@ def front_door(services: Services, settings: Settings, admin_token: str) -> Fron
         async with services.database.read() as connection:
             await installed_value(connection, "ready")
 
+    limited = schema.limited(
+        Limits(
+            most_cost=settings.most_cost,
+            operation_seconds=settings.operation_seconds,
+            introspection=settings.introspection,
+        )
+    )
     gate = Gate(services.database, services.clock, admin_token)
     return FrontDoor(
-        schema=schema,
+        schema=limited,
         make_context=make_context,
         gate=gate,
         gateway=GatewayRoutes(services, gate),
         check_ready=check_ready,
         allowed_hosts=settings.hosts,
         allowed_origins=settings.allowed_origins,
+        persisted=_persisted(settings),
+        quotas=Quotas(
+            operations_per_second=settings.operations_per_second,
+            most_sockets=settings.most_sockets_per_viewer,
+            most_streams=settings.most_streams_per_viewer,
+        ),
+        introspection=settings.introspection,
     )
+
+
+def _persisted(settings: Settings) -> PersistedOperations:
+    """The known operations. Raises `CannotStart` where an operator's are none."""
+    persisted = PersistedOperations(settings.persisted_operations, only=settings.persisted_only)
+    if settings.persisted_operations is not None or settings.persisted_only:
+        # Otherwise they are read when somebody asks for one.
+        try:
+            persisted.load(schema)
+        except BadOperations as error:
+            raise CannotStart(f"{PREFIX}PERSISTED_OPERATIONS: {error}") from error
+    return persisted
 
 
 def make_server(door: FrontDoor, when_ready: Callable[[], None]) -> uvicorn.Server:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from schema.limits.bounds import DEFAULT_MOST_COST, DEFAULT_OPERATION_SECONDS
 from server.failures import CannotStart
 from server.origins import LOOPBACK_NAMES
 from trunkline.failover.slots import DEFAULT_RUNNING
@@ -20,6 +21,8 @@ PREFIX = "TRUNKLINE_"
 DEFAULT_PORT = 8787
 SHORTEST_TOKEN = 16
 DEFAULT_MOST_AGENTS = 10_000
+DEFAULT_MOST_SOCKETS_PER_VIEWER = 2_048
+DEFAULT_MOST_STREAMS_PER_VIEWER = 10_000
 
 _WHAT_TO_GIVE = {
     "port": "give a port number from 0 to 65535",
@@ -27,6 +30,13 @@ _WHAT_TO_GIVE = {
     "log_format": "give `console` or `json`",
     "event_retention_days": "give whole days from 1 to 36500; left out, events are kept",
     "most_agents": "give a whole number from 1 to 1000000",
+    "most_cost": "give a whole number from 1000 to 1000000000",
+    "operation_seconds": "give seconds from 0.1 to 3600",
+    "introspection": "give `on` or `off`",
+    "persisted_only": "give `on` or `off`",
+    "operations_per_second": "give a number from 0.1 to 1000000; left out, no rate is limited",
+    "most_sockets_per_viewer": "give a whole number from 1 to 4096",
+    "most_streams_per_viewer": "give a whole number from 1 to 1000000",
     "provider_concurrency": "give a whole number from 1 to 10000",
 }
 _WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104  # recognised, not bound
@@ -59,6 +69,16 @@ class Settings(BaseSettings):
     most_agents: int = Field(default=DEFAULT_MOST_AGENTS, ge=1, le=1_000_000)
     provider_concurrency: int = Field(default=DEFAULT_RUNNING, ge=1, le=10_000)
     bus_url: SecretStr | None = None
+    most_cost: int = Field(default=DEFAULT_MOST_COST, ge=1_000, le=10**9)
+    operation_seconds: float = Field(default=DEFAULT_OPERATION_SECONDS, ge=0.1, le=3_600)
+    introspection: bool = True
+    persisted_operations: Path | None = None
+    persisted_only: bool = False
+    operations_per_second: float | None = Field(default=None, ge=0.1, le=1_000_000)
+    most_sockets_per_viewer: int = Field(default=DEFAULT_MOST_SOCKETS_PER_VIEWER, ge=1, le=4_096)
+    most_streams_per_viewer: int = Field(
+        default=DEFAULT_MOST_STREAMS_PER_VIEWER, ge=1, le=1_000_000
+    )
 
     @field_validator("secret_keys", "allowed_hosts", "allowed_origins", mode="before")
     @classmethod

@@ -76,3 +76,7 @@ class RateLimited(TrunklineError):
     def __init__(self, message: str, *, retry_after_seconds: float) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+
+class TookTooLong(TrunklineError):
+    """It was ended before it was done. The message says what was done of it, and what to do."""

@@ -73,7 +73,13 @@ def test_the_wheel_holds_the_page_and_serves_it_without_node(
             },
         )
         with urllib.request.urlopen(request) as answer:
-            assert json.load(answer) == {"data": {"providers": {"totalCount": 4}}}
+            assert json.load(answer)["data"] == {"providers": {"totalCount": 4}}
+        listing = urllib.request.Request(  # the same
+            f"{url}/operations.json", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}
+        )
+        with urllib.request.urlopen(listing) as answer:
+            known = {one["name"] for one in json.load(answer)["operations"]}
+        assert {"ProviderOverview", "ServerInfo"} <= known
         process.send_signal(signal.SIGINT)
         process.wait(30)
     assert process.returncode == 0

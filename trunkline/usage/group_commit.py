@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextvars import Context
 from dataclasses import dataclass, replace
 
+from db.write_watch import writing
 from trunkline.errors import Problem, RateLimited, Refused
 from trunkline.usage.intake import NewUsageEvent
 
@@ -71,12 +72,15 @@ class GroupCommit:
         answer: asyncio.Future[Recorded] = asyncio.get_running_loop().create_future()
         answer.add_done_callback(_seen)
         keys = frozenset(event.idempotency_key for event in events)
-        self._waiting.append(_Call(events, keys, commit, answer))
-        self._queued_events += len(events)
-        if self._working is None:
-            # In a context of its own: the first caller's request id is not the group's.
-            self._working = asyncio.create_task(self._work(), context=Context())
-        return await asyncio.shield(answer)
+        with writing() as begin:
+            # From here on it may be committed with others' calls: it is not taken back.
+            begin()
+            self._waiting.append(_Call(events, keys, commit, answer))
+            self._queued_events += len(events)
+            if self._working is None:
+                # In a context of its own: the first caller's request id is not the group's.
+                self._working = asyncio.create_task(self._work(), context=Context())
+            return await asyncio.shield(answer)
 
     async def drain(self) -> None:
         """Wait until everything that was taken is answered."""

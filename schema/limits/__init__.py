@@ -1,0 +1,1 @@
+"""What an operation may ask for: its document's size, its cost, and how long it may take."""
