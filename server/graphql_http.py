@@ -13,10 +13,11 @@ from starlette.types import Receive, Scope, Send
 
 from server.answers import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, Rejected, error_answer
 from server.documents import Operation, chosen_operation
-from server.execution import Executions, Outcome, refusal
+from server.execution import Executions
 from server.graphql_sse import EventStream
 from server.negotiation import Accepted, accepted
 from server.operation_request import read_request
+from server.outcomes import Outcome, refusal
 from server.requests import name_operation, request_id_of
 from server.sign_in import Gate
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
 from db.vocabulary import ChangeKind
 
@@ -79,6 +80,16 @@ Event = Change | UsageRecorded
 _Slot = tuple[type, int]
 
 
+class Hearer(Protocol):
+    """Whoever an `EventBus` tells."""
+
+    def offer(self, event: Event) -> None:
+        """Take an event, of whatever kind."""
+
+    def miss(self, kinds: tuple[type, ...]) -> None:
+        """It isn't known what changed of these kinds."""
+
+
 class Subscription:
     """What one subscriber has not yet read. Iterate over it; `EventBus.subscribe` ends it."""
 
@@ -139,7 +150,7 @@ class EventBus:
     """Delivers events to the subscribers of this process; publishing never waits."""
 
     def __init__(self) -> None:
-        self._subscriptions: set[Subscription] = set()
+        self._subscriptions: set[Hearer] = set()
 
     def publish(self, *events: Event) -> None:
         """Tell every subscriber. Call it after the commit, never before."""
@@ -156,11 +167,17 @@ class EventBus:
     def subscribe(self, *kinds: type) -> Iterator[Subscription]:
         """Hear of events of these kinds from now on, until the block ends."""
         subscription = Subscription(kinds)
-        self._subscriptions.add(subscription)
-        try:
+        with self.telling(subscription):
             yield subscription
+
+    @contextmanager
+    def telling(self, hearer: Hearer) -> Iterator[None]:
+        """Tell somebody of every event from now on, until the block ends."""
+        self._subscriptions.add(hearer)
+        try:
+            yield
         finally:
-            self._subscriptions.discard(subscription)
+            self._subscriptions.discard(hearer)
 
 
 def _merged(waiting: Event, newer: Event) -> Event:

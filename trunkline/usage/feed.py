@@ -53,7 +53,7 @@ class Means:
 
 
 class Feed:
-    """Keeps one series at its newest state from now on, and wakes those who wait for it.
+    """Keeps one series at its newest state from now on, and wakes those who are in `waking`.
 
     Touched by the event loop's thread only. `close` ends it.
     """
@@ -66,35 +66,28 @@ class Feed:
         self._newest: Series | None = None
         self._read_at = means.clock()
         self._failures = 0
-        self._waiting: set[asyncio.Future[None]] = set()
+        # Set when there is a newer state, or a refusal.
+        self.waking: set[asyncio.Event] = set()
         # To the newest state, by the identity of the state that a subscriber comes from. With that
         # state beside it, so that nothing else gets its identity meanwhile.
         self._updates: dict[int, tuple[Series | None, Update | None]] = {}
         self._task = asyncio.create_task(self._run())
 
-    async def newer_than(self, held: Series | None) -> Series:
-        """The newest state, once it is another than `held`. Raises `BadRequest`."""
-        while True:
-            if self.refusal is not None:
-                # A new error each time: those who raise one would all add to one traceback.
-                raise BadRequest(str(self.refusal))
-            if self._newest is not None and self._newest is not held:
-                return self._newest
-            waiting = asyncio.get_running_loop().create_future()
-            self._waiting.add(waiting)
-            try:
-                await waiting
-            finally:
-                self._waiting.discard(waiting)
-
-    def update(self, held: Series | None, newest: Series) -> Update | None:
-        """What brings a subscriber from `held` to `newest`; compared once for all of them."""
-        if newest is not self._newest:
-            return update_between(held, newest)
+    def step(self, held: object | None) -> tuple[Update | None, Series] | None:
+        """What brings a subscriber from the state `held` to the newest, and that; None where it
+        has it, or there is none yet. Compared once for all of them. Raises `BadRequest`.
+        """
+        if self.refusal is not None:
+            # A new error each time: those who raise one would all add to one traceback.
+            raise BadRequest(str(self.refusal))
+        newest = self._newest
+        if newest is None or newest is held:
+            return None
         known = self._updates.get(id(held))
         if known is None:
+            assert held is None or isinstance(held, Series)  # noqa: S101  # what it gave
             known = self._updates[id(held)] = (held, update_between(held, newest))
-        return known[1]
+        return known[1], newest
 
     async def close(self) -> None:
         """End it, and wait until it has let go of the store."""
@@ -133,14 +126,14 @@ class Feed:
                 return
             self._newest = newest
             self._updates.clear()
-        for waiting in self._waiting:
-            if not waiting.done():
-                waiting.set_result(None)
+        for wake in self.waking:
+            wake.set()
 
     def _rest(self, took: float) -> float:
         if self._failures:
             return min(TICK_SECONDS * 2.0 ** min(self._failures - 1, 10), LONGEST_RETRY_SECONDS)
-        return max(TICK_SECONDS, REST * took)
+        # A tick is from reading to reading, so that changes four times a second don't fall behind.
+        return max(TICK_SECONDS - took, REST * took)
 
     async def _something_happens(self, held: Series, changes: Subscription) -> None:
         """Return when something changed, or time moved the window."""
