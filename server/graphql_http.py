@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from server.answers import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, Rejected, error_answer
+from server.compressing import compressed
 from server.documents import Operation, chosen_operation
 from server.execution import Executions
 from server.graphql_sse import EventStream
@@ -42,6 +43,8 @@ class GraphQLOverHTTP:
         except Rejected as rejected:
             media_type = accept.whole or JSON
             answer = error_answer(rejected, request_id_of(scope), media_type=media_type)
+        if isinstance(answer, Response):
+            answer = await compressed(answer, ",".join(request.headers.getlist("accept-encoding")))
         await answer(scope, receive, send)
 
     async def _answer(self, request: Request, accept: Accepted) -> Response | EventStream:

@@ -25,6 +25,7 @@ _WHAT_TO_GIVE = {
     "private_networks": "give `allow`, `allow-webhooks` or `deny`",
     "log_format": "give `console` or `json`",
     "event_retention_days": "give whole days from 1 to 36500; left out, events are kept",
+    "websocket_compression": "give `on` or `off`",
     "most_agents": "give a whole number from 1 to 1000000",
 }
 _WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104  # recognised, not bound
@@ -56,6 +57,7 @@ class Settings(BaseSettings):
     event_retention_days: int | None = Field(default=None, ge=1, le=36_500)
     most_agents: int = Field(default=DEFAULT_MOST_AGENTS, ge=1, le=1_000_000)
     bus_url: SecretStr | None = None
+    websocket_compression: bool = False
 
     @field_validator("secret_keys", "allowed_hosts", "allowed_origins", mode="before")
     @classmethod
