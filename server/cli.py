@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 import trunkline
+from server import without_rich  # noqa: F401  # for what it does
 from server.failures import CannotStart
 from server.usage_cli import usage_app
 
