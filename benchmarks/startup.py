@@ -3,7 +3,8 @@
 Run `python -m benchmarks startup`. A server is started on a seeded database, again and again; the
 time from the command to the first good answer of `/readyz`, and to one of `/graphql`, is set
 against the time that the interpreter takes to import uvicorn, SQLAlchemy and Strawberry alone. The
-memory is that of the idle server, set against a bare uvicorn with an empty app. The aim: 2 seconds.
+memory is that of the idle server, set against a bare uvicorn with an empty app. The aims: 1.5
+seconds, 90 MB.
 """
 
 import json
@@ -18,7 +19,8 @@ import urllib.request
 from pathlib import Path
 
 ROUNDS = 7
-AIM_SECONDS = 2.0
+AIM_SECONDS = 1.5
+AIM_MEGABYTES = 90
 TOKEN = "benchmark-token-0123456789"
 _TRUNKLINE = Path(sys.executable).with_name("trunkline")
 _BARE = """
@@ -54,10 +56,14 @@ def main() -> None:
         ("the same, `/graphql` answers", _median(rounds, 1), f"{AIM_SECONDS:g} s"),
     ):
         print(f"| {name} | {seconds:.2f} | {seconds / base:.1f} | {aim} |")
-    print("\n| memory of an idle server | MB | of bare uvicorn |")
-    print("|---|---|---|")
-    print(f"| bare uvicorn | {bare:.0f} | 1.0 |")
-    print(f"| Trunkline | {_median(rounds, 2):.0f} | {_median(rounds, 2) / bare:.1f} |")
+    print("\n| memory of an idle server | MB | of bare uvicorn | aim |")
+    print("|---|---|---|---|")
+    for name, megabytes, aim in (
+        ("bare uvicorn", bare, ""),
+        ("Trunkline, started on a seeded database", _median(rounds, 2), f"{AIM_MEGABYTES} MB"),
+        ("Trunkline after its first start, which seeded", first[2], ""),
+    ):
+        print(f"| {name} | {megabytes:.0f} | {megabytes / bare:.1f} | {aim} |")
 
 
 def _start(environment: dict[str, str]) -> tuple[float, float, float]:
