@@ -107,14 +107,9 @@ class Broadcast:
         """The next result goes to those at `position` who can take it: to nobody who comes later,
         for whom it may be too old.
         """
-        found = self._cohorts[id(position)]
-        self._given = _Cohort(reached, {member for member in found.members if member.able})
+        self._given = self._cohorts.pop(id(position))
+        self._given.position = reached
         self._given_from = position
-        for member in self._given.members:
-            member.cohort = self._given
-        found.members -= self._given.members
-        if not found.members:
-            del self._cohorts[id(position)]
 
     def move(self, position: object | None, reached: object) -> None:
         """Those at `position` are at `reached`."""

@@ -270,24 +270,27 @@ async def test_whoever_left_gets_no_more_and_the_last_ends_the_source(
     assert (third.seen, counter.begun, counter.running) == ([[None, 1]], 2, 1)
 
 
+@pytest.mark.parametrize("staying", [0, 1])
 async def test_leaving_while_others_are_given_the_same_result(
-    broadcasts: Broadcasts, counter: Counter
+    broadcasts: Broadcasts, counter: Counter, staying: int
 ) -> None:
     screens = [join(broadcasts) for _ in range(3 * GIVEN_AT_ONCE)]
     await settle()
 
-    def everybody_leaves() -> None:
+    def all_but_those_leave() -> None:
         for screen in screens:
             screen.when_taken = lambda: None
+        for screen in screens[staying:]:
             asyncio.get_running_loop().call_soon(screen.leave)
 
     for screen in screens:
-        screen.when_taken = everybody_leaves
+        screen.when_taken = all_but_those_leave
     counter.count()
     await settle()
     told = sum(len(screen.seen) == 2 for screen in screens)
-    assert 0 < told < len(screens), "whoever had left meanwhile got nothing"
-    assert (len(broadcasts), counter.running) == (0, 0)
+    assert GIVEN_AT_ONCE - 1 <= told <= GIVEN_AT_ONCE + staying, "whoever had left got nothing"
+    assert (len(broadcasts), counter.running) == (staying, staying)
+    assert all(screen.seen == [[None, 0], [0, 1]] for screen in screens[:staying])
 
 
 async def test_stopping_while_others_are_given_the_same_result(
