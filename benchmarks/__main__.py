@@ -8,7 +8,7 @@ import asyncio
 import importlib
 import sys
 
-BENCHMARKS = ("catalog", "startup", "recording", "history", "subscribers", "processes")
+BENCHMARKS = ("catalog", "startup", "recording", "history", "subscribers", "answers", "processes")
 
 
 def main(names: list[str]) -> None:

@@ -19,24 +19,19 @@ Run `python -m benchmarks subscribers`. A real server in a process of its own, a
 """
 
 import asyncio
-import json
-import os
 import re
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
-import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import uvloop
 
 from benchmarks.light_sockets import Arrivals, LightSocket, graphql_message, light_sockets
+from benchmarks.live_server import TOKEN, cpu_seconds, record, resident_bytes, server
 
 SUBSCRIBERS = 1_000
 WARMING = 20
@@ -47,10 +42,6 @@ PAUSE_SECONDS = 0.3
 PACED_CHANGES = 80
 PACE_SECONDS = 0.25
 
-TOKEN = "benchmark-token-0123456789"
-MODELS = ("claude-sonnet-4-5", "claude-haiku-4-5", "claude-opus-4-5", "claude-opus-4-1")
-RECORD = """mutation ($events: [UsageEventInput!]!) { recordUsage(input: { events: $events }) {
-  recorded userErrors { message } } }"""
 _TOTALS = "requests failures inputTokens outputTokens costUsd"
 _GROUP = f"key label totals {{ {_TOTALS} }} points {{ start requests inputTokens costUsd }}"
 WATCH = f"""subscription ($input: UsageSeriesInput!) {{ usageUpdated(input: $input) {{
@@ -116,14 +107,14 @@ def main() -> None:
 
 
 async def _main() -> None:
-    with _server() as (process, port):
+    with server() as (process, port):
         await _warm(port)
         alone = await _measured(process.pid, port, 1)
-    with _server() as (process, port):
+    with server() as (process, port):
         await _warm(port)
         plain = await _measured(process.pid, port, SUBSCRIBERS)
         latencies, cores = await _latencies(process.pid, port)
-    with _server(TRUNKLINE_WEBSOCKET_COMPRESSION="on") as (process, port):
+    with server(TRUNKLINE_WEBSOCKET_COMPRESSION="on") as (process, port):
         await _warm(port, **_DEFLATE)
         packed = await _measured(process.pid, port, SUBSCRIBERS, **_DEFLATE)
     bare_idle = await _bare_idle_bytes()
@@ -166,25 +157,25 @@ async def _main() -> None:
 async def _warm(port: int, **headers: str) -> None:
     """Whatever is made once is made for these."""
     for number in range(40):
-        _record(port, number)
+        record(port, number)
     async with _subscribed(port, WARMING, **headers):
         pass
     await asyncio.sleep(1)
 
 
 async def _measured(pid: int, port: int, count: int, **headers: str) -> Measured:
-    before = _resident_bytes(pid)
+    before = resident_bytes(pid)
     async with _subscribed(port, count, **headers) as (_, arrivals):
         await asyncio.sleep(1)
-        idle_bytes = (_resident_bytes(pid) - before) / count
+        idle_bytes = (resident_bytes(pid) - before) / count
         snapshot_bytes = arrivals.wire_bytes / count
         arrivals.clear()
-        began = _cpu_seconds(pid)
+        began = cpu_seconds(pid)
         for number in range(CHANGES):
-            await asyncio.to_thread(_record, port, 1_000 + number)
+            await asyncio.to_thread(record, port, 1_000 + number)
             await arrivals.wait_for((number + 1) * count)
             await asyncio.sleep(PAUSE_SECONDS)
-        seconds = (_cpu_seconds(pid) - began) / CHANGES
+        seconds = (cpu_seconds(pid) - began) / CHANGES
         wire_bytes = arrivals.wire_bytes / CHANGES / count
         return Measured(seconds, wire_bytes, snapshot_bytes, arrivals.messages[-1][1], idle_bytes)
 
@@ -194,14 +185,14 @@ async def _latencies(pid: int, port: int) -> tuple[list[float], float]:
     async with _subscribed(port, SUBSCRIBERS) as (_, arrivals):
         before = _requests(arrivals.messages[-1][1])
         arrivals.clear()
-        began, cpu_began = time.perf_counter(), _cpu_seconds(pid)
+        began, cpu_began = time.perf_counter(), cpu_seconds(pid)
         sent: list[float] = []
         for number in range(PACED_CHANGES):
             await asyncio.sleep(began + number * PACE_SECONDS - time.perf_counter())
             sent.append(time.perf_counter())
-            await asyncio.to_thread(_record, port, 5_000 + number)
+            await asyncio.to_thread(record, port, 5_000 + number)
         await asyncio.sleep(1)
-        cores = (_cpu_seconds(pid) - cpu_began) / (time.perf_counter() - began)
+        cores = (cpu_seconds(pid) - cpu_began) / (time.perf_counter() - began)
     # A delivery shows all changes up to its count of requests. When the last socket had it:
     complete: dict[int, float] = {}
     for at, message in arrivals.messages:
@@ -225,12 +216,12 @@ def _requests(message: bytes) -> int:
 async def _broadcast_seconds(message: bytes) -> float:
     with _program(_BROADCASTER) as (process, port):
         async with light_sockets(port, SUBSCRIBERS, {}) as (every, arrivals):
-            began = _cpu_seconds(process.pid)
+            began = cpu_seconds(process.pid)
             for number in range(CHANGES):
                 every[0].send(message)
                 await arrivals.wait_for((number + 1) * SUBSCRIBERS)
                 await asyncio.sleep(PAUSE_SECONDS)
-            return (_cpu_seconds(process.pid) - began) / CHANGES / SUBSCRIBERS
+            return (cpu_seconds(process.pid) - began) / CHANGES / SUBSCRIBERS
 
 
 async def _bare_idle_bytes() -> float:
@@ -238,10 +229,10 @@ async def _bare_idle_bytes() -> float:
         async with light_sockets(port, WARMING, {}):
             pass
         await asyncio.sleep(1)
-        before = _resident_bytes(process.pid)
+        before = resident_bytes(process.pid)
         async with light_sockets(port, SUBSCRIBERS, {}):
             await asyncio.sleep(1)
-            return (_resident_bytes(process.pid) - before) / SUBSCRIBERS
+            return (resident_bytes(process.pid) - before) / SUBSCRIBERS
 
 
 @asynccontextmanager
@@ -265,51 +256,6 @@ def _quantile(figures: list[float], share: float) -> float:
     return statistics.quantiles(figures, n=100, method="inclusive")[round(share * 100) - 1]
 
 
-def _record(port: int, number: int) -> None:
-    event = {
-        "idempotencyKey": f"benchmark-{number}",
-        "providerSlug": "anthropic",
-        "modelName": MODELS[number % len(MODELS)],
-        "inputTokens": 1_000 + number,
-        "outputTokens": 10,
-    }
-    body = json.dumps({"query": RECORD, "variables": {"events": [event]}}).encode()
-    headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/graphql", body, headers)
-    with urllib.request.urlopen(request) as response:
-        answer: dict[str, Any] = json.load(response)
-    assert answer["data"]["recordUsage"] == {"recorded": 1, "userErrors": []}, answer
-
-
-@contextmanager
-def _server(**settings: str) -> Iterator[tuple["subprocess.Popen[str]", int]]:
-    """A Trunkline of its own on an empty database."""
-    with tempfile.TemporaryDirectory() as folder, _trunkline(Path(folder), settings) as found:
-        yield found
-
-
-@contextmanager
-def _trunkline(
-    folder: Path, settings: dict[str, str]
-) -> Iterator[tuple["subprocess.Popen[str]", int]]:
-    own = {name: value for name, value in os.environ.items() if not name.startswith("TRUNKLINE_")}
-    environment = own | {
-        "TRUNKLINE_DATA_DIR": str(folder),
-        "TRUNKLINE_ADMIN_TOKEN": TOKEN,
-        **settings,
-    }
-    program = [str(Path(sys.executable).with_name("trunkline")), "serve", "--port", "0"]
-    with subprocess.Popen(
-        program, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as process:
-        try:
-            assert process.stdout is not None
-            link = next(line for line in process.stdout if "#code=" in line)
-            yield process, int(link.partition("/graphiql")[0].rpartition(":")[2])
-        finally:
-            process.kill()
-
-
 @contextmanager
 def _program(text: str) -> Iterator[tuple["subprocess.Popen[str]", int]]:
     with subprocess.Popen(
@@ -320,16 +266,6 @@ def _program(text: str) -> Iterator[tuple["subprocess.Popen[str]", int]]:
             yield process, int(process.stdout.readline())
         finally:
             process.kill()
-
-
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _resident_bytes(pid: int) -> int:
-    pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 if __name__ == "__main__":
