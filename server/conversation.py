@@ -89,8 +89,7 @@ class Conversation:
 
     async def end(self) -> None:
         """Stop every operation and wait until its resolver has let go."""
-        for operation_id in [*self.shared]:
-            self.leave(operation_id)
+        self.leave_all()
         await self.executions.broadcasts.let_go()
         for task in self.tasks:
             task.cancel()
@@ -101,6 +100,7 @@ class Conversation:
         # Who has shown a token since stays.
         if self.viewer is not None and self.viewer.session is not None:
             self.viewer = None
+            self.leave_all()
             self.closing = asyncio.create_task(self.close_forbidden())
 
     async def close_forbidden(self) -> None:
@@ -197,6 +197,11 @@ class Conversation:
         shared = self.shared.pop(operation_id, None)
         if shared is not None:
             shared.leave()
+
+    def leave_all(self) -> None:
+        """Leave every shared operation."""
+        for operation_id in [*self.shared]:
+            self.leave(operation_id)
 
     def finish(self, operation_id: str, refused: Outcome | None) -> None:
         """A shared operation has ended by itself."""

@@ -15,7 +15,7 @@ from resolvers.context import OperationContext, Viewer
 from schema.root import schema
 from server.app import FrontDoor
 from server.serving import make_server
-from server.sign_in import Gate
+from server.sign_in import COOKIE, Gate
 from trunkline.services import Services
 
 TOKEN = "test-admin-token-0123456789"
@@ -25,6 +25,7 @@ TOKEN = "test-admin-token-0123456789"
 class Served:
     """A running server."""
 
+    gate: Gate
     port: int = 0
     executed: list[str] = field(default_factory=list)
     """The request id of each operation whose execution was begun."""
@@ -35,7 +36,7 @@ async def serving(
     services: Services, *, held_bytes: int | None = None, websocket_compression: bool = False
 ) -> AsyncIterator[Served]:
     """Serve; the system holds `held_bytes` for a client, where given."""
-    served = Served()
+    served = Served(Gate(services.database, services.clock, TOKEN))
 
     def make_context(viewer: Viewer, request_id: str) -> OperationContext:
         served.executed.append(request_id)
@@ -46,7 +47,7 @@ async def serving(
     door = FrontDoor(
         schema=schema,
         make_context=make_context,
-        gate=Gate(services.database, services.clock, TOKEN),
+        gate=served.gate,
         check_ready=check_ready,
     )
     listener = socket.create_server(("127.0.0.1", 0))
@@ -65,12 +66,17 @@ async def serving(
 
 
 @asynccontextmanager
-async def opened(served: Served, **options: Any) -> AsyncIterator[ClientConnection]:
-    """A websocket that is signed in."""
+async def opened(
+    served: Served, *, session: str | None = None, **options: Any
+) -> AsyncIterator[ClientConnection]:
+    """A websocket that is signed in: by a browser's session, or by the token."""
+    signed_in = {"Authorization": f"Bearer {TOKEN}"}
+    if session is not None:
+        signed_in = {"Cookie": f"{COOKIE}={session}", "Origin": f"http://127.0.0.1:{served.port}"}
     async with connect(
         f"ws://127.0.0.1:{served.port}/graphql",
         subprotocols=[Subprotocol("graphql-transport-ws")],
-        additional_headers={"Authorization": f"Bearer {TOKEN}"},
+        additional_headers=signed_in,
         **({"compression": None} | options),
     ) as connection:
         await connection.send(json.dumps({"type": "connection_init"}))

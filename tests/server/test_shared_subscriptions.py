@@ -10,6 +10,7 @@ from typing import Any, cast
 import httpx2
 import pytest
 from strawberry.types.base import StrawberryObjectDefinition
+from websockets.exceptions import ConnectionClosed
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 
 from db.vocabulary import ChangeKind, ProviderKind
@@ -160,6 +161,25 @@ async def test_the_last_to_leave_leaves_nothing_behind(
         assert services.hub.feed_count == 1
     await eventually(lambda: services.hub.feed_count == 0)
     await eventually(lambda: not services.events._subscriptions)
+
+
+async def test_a_session_that_ends_takes_its_sockets_and_no_others(
+    served: Served, services: Services
+) -> None:
+    query = "subscription { providerChanged { kind } }"
+    begun = await served.gate.begin_session(await served.gate.issue_code())
+    assert begun is not None
+    async with opened(served, session=begun.token) as browser, opened(served) as other:
+        for connection in (browser, other):
+            await subscribe(connection, query)
+            assert payload(await said(connection)) == {"kind": "READY"}
+        assert len(served.executed) == 1, "both see the same"
+        await served.gate.end_session(begun.token)
+        services.events.publish(CHANGES["providerChanged"])
+        with pytest.raises(ConnectionClosed):
+            await said(browser)
+        assert browser.close_code == 4403
+        assert payload(await said(other)) == {"kind": "DELETED"}
 
 
 async def test_an_id_in_use_is_refused_though_it_has_no_task(served: Served) -> None:
