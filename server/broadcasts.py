@@ -64,8 +64,12 @@ class Member(ABC):
 class Broadcast:
     """One subscription and its members. It is the `Listeners` of its source."""
 
-    def __init__(self, start: Callable[[Listeners], AsyncGenerator[Outcome, None]], request_id: str,
-                 when_over: Callable[["Broadcast"], None]) -> None:  # fmt: skip
+    def __init__(
+        self,
+        start: Callable[[Listeners], AsyncGenerator[Outcome, None]],
+        request_id: str,
+        when_over: Callable[["Broadcast"], None],
+    ) -> None:
         self.wake = asyncio.Event()
         self.request_id = request_id
         self._start = start
@@ -184,7 +188,7 @@ class Broadcasts:
     def __init__(self, start: Start) -> None:
         self._start = start
         self._by_key: dict[Hashable, Broadcast] = {}
-        self._ending: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[None]] = set()
 
     def join(
         self, operation: OperationRequest, viewer: Viewer, request_id: str, member: Member
@@ -210,8 +214,8 @@ class Broadcasts:
                     del self._by_key[key]
 
             found = self._by_key[key] = Broadcast(begin, request_id, forget)
-            self._ending.add(found.task)
-            found.task.add_done_callback(self._ending.discard)
+            self._running.add(found.task)
+            found.task.add_done_callback(self._running.discard)
         found.join(member)
 
     async def follow(
@@ -232,7 +236,7 @@ class Broadcasts:
 
     async def let_go(self) -> None:
         """Wait until what nobody shares any more has let go of the store."""
-        left = [task for task in self._ending if task.cancelling()]
+        left = [task for task in self._running if task.cancelling()]
         await asyncio.gather(*left, return_exceptions=True)
 
     def __len__(self) -> int:

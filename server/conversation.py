@@ -90,10 +90,10 @@ class Conversation:
     async def end(self) -> None:
         """Stop every operation and wait until its resolver has let go."""
         self.leave_all()
-        await self.executions.broadcasts.let_go()
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.executions.broadcasts.let_go()
 
     def forbid(self) -> None:
         """Close the socket: the session that let it in has ended."""
