@@ -106,6 +106,8 @@ async def dashboard(port: int) -> AsyncIterator[Dashboard]:
         subprotocols=["graphql-transport-ws"],  # type: ignore[list-item]  # a NewType of str
         additional_headers={"Authorization": f"Bearer {TOKEN}"},
         max_queue=1,
+        # What it does not read holds no answer to a ping either.
+        ping_interval=None,
         close_timeout=1,
         compression=None,
     ) as connection:
