@@ -9,7 +9,7 @@ import importlib
 import sys
 
 BENCHMARKS = (
-    "catalog", "startup", "recording", "history", "subscribers", "processes", "gateway",
+    "catalog", "startup", "recording", "history", "subscribers", "answers", "processes", "gateway",
 )  # fmt: skip
 
 

@@ -3,7 +3,8 @@
 Run `python -m benchmarks startup`. A server is started on a seeded database, again and again; the
 time from the command to the first good answer of `/readyz`, and to one of `/graphql`, is set
 against the time that the interpreter takes to import uvicorn, SQLAlchemy and Strawberry alone. The
-memory is that of the idle server, set against a bare uvicorn with an empty app. The aim: 2 seconds.
+memory is that of the idle server, set against a bare uvicorn with an empty app. The aims: 1.5
+seconds, 90 MB.
 """
 
 import json
@@ -17,9 +18,11 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from benchmarks.live_server import TOKEN, cpu_seconds
+
 ROUNDS = 7
-AIM_SECONDS = 2.0
-TOKEN = "benchmark-token-0123456789"
+AIM_SECONDS = 1.5
+AIM_MEGABYTES = 90
 _TRUNKLINE = Path(sys.executable).with_name("trunkline")
 _BARE = """
 import uvicorn
@@ -52,16 +55,21 @@ def main() -> None:
         ("first start: migrated, seeded, `/readyz` answers", first[0], ""),
         ("start on a seeded database, `/readyz` answers", _median(rounds, 0), f"{AIM_SECONDS:g} s"),
         ("the same, `/graphql` answers", _median(rounds, 1), f"{AIM_SECONDS:g} s"),
+        ("CPU time of that start", _median(rounds, 3), ""),
     ):
         print(f"| {name} | {seconds:.2f} | {seconds / base:.1f} | {aim} |")
-    print("\n| memory of an idle server | MB | of bare uvicorn |")
-    print("|---|---|---|")
-    print(f"| bare uvicorn | {bare:.0f} | 1.0 |")
-    print(f"| Trunkline | {_median(rounds, 2):.0f} | {_median(rounds, 2) / bare:.1f} |")
+    print("\n| memory of an idle server | MB | of bare uvicorn | aim |")
+    print("|---|---|---|---|")
+    for name, megabytes, aim in (
+        ("bare uvicorn", bare, ""),
+        ("Trunkline, started on a seeded database", _median(rounds, 2), f"{AIM_MEGABYTES} MB"),
+        ("Trunkline after its first start, which seeded", first[2], ""),
+    ):
+        print(f"| {name} | {megabytes:.0f} | {megabytes / bare:.1f} | {aim} |")
 
 
-def _start(environment: dict[str, str]) -> tuple[float, float, float]:
-    """Seconds to `/readyz`, seconds to `/graphql`, megabytes when idle."""
+def _start(environment: dict[str, str]) -> tuple[float, float, float, float]:
+    """Seconds to `/readyz` and to `/graphql`, megabytes when idle, CPU seconds to `/graphql`."""
     port = 18_787
     began = time.perf_counter()
     process = subprocess.Popen(
@@ -76,8 +84,9 @@ def _start(environment: dict[str, str]) -> tuple[float, float, float]:
         body = json.dumps({"query": "{ providers { totalCount } }"}).encode()
         _until_it_answers(f"http://127.0.0.1:{port}/graphql", process, body)
         answered = time.perf_counter() - began
+        cpu = cpu_seconds(process.pid)
         time.sleep(1.5)  # What it loads after the start counts as well.
-        return ready, answered, _megabytes(process.pid)
+        return ready, answered, _megabytes(process.pid), cpu
     finally:
         process.terminate()
         process.wait(10)
@@ -120,7 +129,7 @@ def _seconds_of(command: list[str]) -> float:
     return time.perf_counter() - began
 
 
-def _median(rounds: list[tuple[float, float, float]], place: int) -> float:
+def _median(rounds: list[tuple[float, float, float, float]], place: int) -> float:
     return statistics.median(one[place] for one in rounds)
 
 

@@ -6,17 +6,15 @@ start at once. A database made by a newer program is refused: opening it could l
 
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.engine import Database
 
 # Any constant will do, as long as nobody else in this PostgreSQL database takes it.
 ADVISORY_LOCK = 0x7472756E6B
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 class DatabaseTooNew(Exception):
@@ -42,9 +40,22 @@ async def migrate(database: Database) -> None:
     await database.transact(upgrade)
 
 
+def newest_revision() -> str:
+    """The revision that this program wants; files are named after their revisions, in order."""
+    return max(path.stem.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
+
+
 def _upgrade(connection: Connection) -> None:
+    if _present_revisions(connection) == [newest_revision()]:
+        return
+    # Only here: it takes a tenth of a second and 7 MB, and mostly there is nothing to do.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = connection
     script = ScriptDirectory.from_config(config)
     known = {revision.revision for revision in script.walk_revisions()}
@@ -53,3 +64,9 @@ def _upgrade(connection: Connection) -> None:
             raise DatabaseTooNew(revision)
     if set(script.get_heads()) != set(MigrationContext.configure(connection).get_current_heads()):
         command.upgrade(config, "head")
+
+
+def _present_revisions(connection: Connection) -> list[str]:
+    if not inspect(connection).has_table("alembic_version"):
+        return []
+    return [*connection.execute(text("SELECT version_num FROM alembic_version")).scalars()]

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from aiodataloader import DataLoader
 
 from trunkline.errors import TrunklineError
+from trunkline.listeners import Listeners, OneListener
 from trunkline.services import Services
 
 K = TypeVar("K", bound=Hashable)
@@ -43,15 +44,24 @@ class Viewer:
 class OperationContext:
     """Services, viewer and request id of an operation, with batched loads of its own."""
 
-    __slots__ = ("_loaders", "_loading", "_services", "request_id", "viewer")
+    __slots__ = ("_listeners", "_loaders", "_loading", "_services", "request_id", "viewer")
 
     def __init__(self, services: Services, viewer: Viewer | None, request_id: str) -> None:
         self._services = services
         self.viewer = viewer
         self.request_id = request_id
+        self._listeners: Listeners | None = None
         self._loaders: dict[Hashable, DataLoader[Any, Any]] = {}
         # Batches are loaded in tasks of their own.
         self._loading: set[asyncio.Task[Any]] = set()
+
+    def listeners(self) -> Listeners:
+        """Who gets what a subscription pushes: those it was shared with, or its one caller."""
+        return self._listeners or OneListener()
+
+    def share(self, listeners: Listeners) -> None:
+        """What this subscription pushes goes to all of these."""
+        self._listeners = listeners
 
     def fresh(self) -> "OperationContext":
         """The same caller with nothing loaded yet: for the next event of a subscription."""

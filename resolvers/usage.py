@@ -40,7 +40,7 @@ async def series(context: OperationContext, request: SeriesRequest) -> Series:
 
 async def watch_series(context: OperationContext, request: SeriesRequest) -> AsyncIterator[Update]:
     """`usageUpdated`."""
-    async with aclosing(context.services.hub.watch(request)) as updates:
+    async with aclosing(context.services.hub.watch(request, context.listeners())) as updates:
         async for update in updates:
             yield update
 

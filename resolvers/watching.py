@@ -1,12 +1,15 @@
 """Subscriptions to changes of objects: READY, then each change with the object as it stands."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from db.vocabulary import ChangeKind
 from resolvers.context import OperationContext
+from trunkline.change_log import ChangeLog
 from trunkline.events import Change, Missed
+from trunkline.listeners import pushes
 from trunkline.services import Services
 
 T = TypeVar("T")
@@ -35,13 +38,19 @@ async def watch_changes(
     Listening begins before READY is said. More missed than is worth listing is READY again.
     """
     services = context.services
+    listeners = context.listeners()
     wanted = None if slugs is None else frozenset(slugs)
-    with services.events.subscribe(event_type) as subscription:
-        yield ChangeRow(ChangeKind.READY)
-        async for event in subscription:
-            if isinstance(event, Missed):
-                yield ChangeRow(ChangeKind.READY)
-            elif isinstance(event, event_type) and (wanted is None or slug_of(event) in wanted):
+    log = ChangeLog(
+        event_type,
+        listeners.wake,
+        wanted=lambda event: wanted is None or slug_of(event) in wanted,
+    )
+    with services.events.telling(log):
+        async with aclosing(pushes(log.after, listeners)) as events:
+            async for event in events:
+                if isinstance(event, Missed):
+                    yield ChangeRow(ChangeKind.READY)
+                    continue
                 subject = (await load(services, [event.id])).get(event.id)
                 # Deleted since: say so now, whatever the event said; its own event merges with it.
                 kind = event.kind if subject is not None else ChangeKind.DELETED

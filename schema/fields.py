@@ -22,6 +22,9 @@ Held = TypeVar("Held", covariant=True)
 
 Info = strawberry.Info[OperationContext, None]
 
+SHARED = "shared"
+"""In a field's metadata: subscribers to it share one execution."""
+
 
 def plain(description: str, *, name: str | None = None) -> Any:
     """A field that reads the row's attribute of the same name, whatever its name on the wire."""
@@ -48,10 +51,19 @@ def changing(resolver: Callable[..., Any], description: str, *, graphql_type: An
     )
 
 
-def watching(resolver: Callable[..., Any], description: str, *, graphql_type: Any) -> Any:
-    """A field of Subscription; `resolver` is an async generator of rows."""
+def watching(
+    resolver: Callable[..., Any], description: str, *, graphql_type: Any, shared: bool = True
+) -> Any:
+    """A field of Subscription; `resolver` is an async generator of rows.
+
+    Equal subscriptions share it: the rows go to the context's `listeners`, each of whom begins with
+    one of its own (`trunkline.listeners`). One that is not `shared` is executed for each caller.
+    """
     return strawberry.subscription(
-        resolver=resolver, description=description, graphql_type=graphql_type
+        resolver=resolver,
+        description=description,
+        graphql_type=graphql_type,
+        metadata={SHARED: shared},
     )
 
 

@@ -100,9 +100,12 @@ class GatewaySubscription:
         _completed,
         "READY, then each request that ends, of all servers, once and in order.",
         graphql_type=GatewayRequestCompletion,
+        # Each is told from its own beginning; the reading of the store is one for all.
+        shared=False,
     )
     circuit_changed: Any = watching(
         _circuits,
         "READY, then each change of a circuit of this server: each has its own.",
         graphql_type=CircuitChange,
+        shared=False,
     )

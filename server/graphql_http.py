@@ -13,11 +13,13 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from server.answers import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, Rejected, error_answer, too_many
+from server.compressing import compressed
 from server.documents import Operation, chosen_operation
-from server.execution import Executions, Outcome, refusal
+from server.execution import Executions
 from server.graphql_sse import EventStream
 from server.negotiation import Accepted, accepted
 from server.operation_request import read_request
+from server.outcomes import Outcome, refusal
 from server.persisted_operations import PersistedOperations
 from server.quotas import Quotas
 from server.requests import name_operation, request_id_of
@@ -55,6 +57,9 @@ class GraphQLOverHTTP:
             except Rejected as rejected:
                 media_type = accept.whole or JSON
                 answer = error_answer(rejected, request_id_of(scope), media_type=media_type)
+            if isinstance(answer, Response):
+                taken = ",".join(request.headers.getlist("accept-encoding"))
+                answer = await compressed(answer, taken)
             await answer(scope, receive, send)
 
     async def _answer(

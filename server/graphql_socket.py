@@ -1,65 +1,24 @@
-"""`/graphql` as a websocket: the `graphql-transport-ws` protocol, every close code as it says.
+"""`/graphql` as a websocket: who may open one, and how many are open.
 
-Each operation runs in a task that sends its results itself and waits for the socket to take them,
-so a client that reads slowly slows its own operations and nothing piles up here.
+What is said on one is in `conversation.py`.
 """
 
-import asyncio
-import time
-from contextlib import ExitStack, aclosing, suppress
-from dataclasses import dataclass, field, replace
-from typing import Any
-
-import orjson
-import structlog
-from graphql import GraphQLError
 from starlette.types import Receive, Scope, Send
-from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
+from starlette.websockets import WebSocket
 
 from resolvers.context import Viewer
-from server.answers import Rejected, code_of, error_answer, error_entry
-from server.documents import chosen_operation
-from server.execution import Executions, Outcome, refusal
-from server.operation_request import Malformed
+from server.answers import Rejected, error_answer
+from server.conversation import GONE, Conversation, SocketClosed
+from server.execution import Executions
 from server.persisted_operations import PersistedOperations
 from server.quotas import Quotas
 from server.requests import request_id_of
-from server.sign_in import HOW_TO_SIGN_IN, Gate
-from server.socket_messages import (
-    ClientMessage,
-    Complete,
-    ConnectionInit,
-    Ping,
-    Pong,
-    Subscribe,
-    client_message,
-)
-from trunkline.errors import RateLimited
-
-log = structlog.get_logger("trunkline.request")
+from server.sign_in import Gate
+from server.socket_protocol import protocol_of
 
 SUBPROTOCOL = "graphql-transport-ws"
 MOST_SOCKETS = 4_096
-MOST_OPERATIONS = 100
-"""Of one socket at a time."""
 INIT_SECONDS = 10.0
-TRY_AGAIN_LATER = 1013
-"""RFC 6455's registry: too busy for this one; clients come back."""
-
-# What sending or receiving raises when the client has left.
-_GONE = (WebSocketDisconnect, WebSocketDisconnected, OSError)
-
-# RFC 6455 §5.5: a control frame carries 125 bytes, two of which are the code.
-_LONGEST_REASON = 123
-
-
-class SocketClosed(Exception):
-    """The socket is to be closed with this code and reason."""
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
-        self.reason = reason.encode()[:_LONGEST_REASON].decode(errors="ignore")
 
 
 class GraphQLOverSocket:
@@ -109,8 +68,14 @@ class GraphQLOverSocket:
             await socket.close(4406, f"Subprotocol not acceptable: use {SUBPROTOCOL}")
             return
         await socket.accept(SUBPROTOCOL)
-        conversation = _Conversation(
-            socket, viewer, self._executions, self._gate, self._persisted, self._quotas
+        conversation = Conversation(
+            socket,
+            protocol_of(socket.scope),
+            viewer,
+            self._executions,
+            self._gate,
+            self._persisted,
+            self._quotas,
         )
         session = None if viewer is None else viewer.session
         try:
@@ -120,203 +85,10 @@ class GraphQLOverSocket:
             await conversation.end()
             try:
                 await socket.close(closed.code, closed.reason)
-            except _GONE:
+            except GONE:
                 return
-        except _GONE:
+        except GONE:
             return
         finally:
             await conversation.end()
             conversation.held.close()
-
-
-@dataclass(slots=True)
-class _Conversation:
-    """One accepted socket. `viewer` is who the handshake showed, then who init did."""
-
-    socket: WebSocket
-    viewer: Viewer | None
-    executions: Executions
-    gate: Gate
-    persisted: PersistedOperations
-    quotas: Quotas
-    # Its place among the viewer's sockets.
-    held: ExitStack = field(default_factory=ExitStack)
-    initialized: bool = False
-    begun: int = 0
-    # By the client's id. Touched by the reading task and by each operation when it ends.
-    operations: dict[str, "asyncio.Task[None]"] = field(default_factory=dict)
-    # Also those whose id is free again but that are still sending their last message.
-    tasks: "set[asyncio.Task[None]]" = field(default_factory=set)
-    # Held, so that it isn't collected before it is done.
-    closing: "asyncio.Task[None] | None" = None
-
-    async def hold(self, init_seconds: float) -> None:
-        """Read until the client leaves. Raises `SocketClosed` or `WebSocketDisconnect`."""
-        try:
-            async with asyncio.timeout(init_seconds):
-                while not self.initialized:
-                    await self.handle(await self.next_message())
-        except TimeoutError as error:
-            raise SocketClosed(4408, "Connection initialisation timeout") from error
-        while True:
-            await self.handle(await self.next_message())
-
-    async def end(self) -> None:
-        """Stop every operation and wait until its resolver has let go."""
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
-
-    def forbid(self) -> None:
-        """Close the socket: the session that let it in has ended."""
-        # Who has shown a token since stays.
-        if self.viewer is not None and self.viewer.session is not None:
-            self.viewer = None
-            self.closing = asyncio.create_task(self.close_forbidden())
-
-    async def close_forbidden(self) -> None:
-        """Stop every operation, and say why."""
-        await self.end()
-        with suppress(*_GONE):
-            await self.socket.close(4403, "Forbidden: UNAUTHENTICATED: the session has ended")
-
-    async def next_message(self) -> ClientMessage:
-        """The next message, or the closing of the socket for one that is none."""
-        event = await self.socket.receive()
-        if event["type"] == "websocket.disconnect":
-            raise WebSocketDisconnect(event.get("code", 1005))
-        try:
-            return client_message(event.get("text"))
-        except Malformed as error:
-            raise SocketClosed(4400, f"Invalid message: {error}") from error
-
-    async def handle(self, message: ClientMessage) -> None:
-        """Do what a message asks."""
-        match message:
-            case ConnectionInit(payload):
-                await self.initialize(payload)
-            case Ping(payload):
-                await self.send({"type": "pong"} | ({"payload": payload} if payload else {}))
-            case Pong():
-                pass
-            case Subscribe():
-                await self.subscribe(message)
-            case Complete(operation_id):
-                task = self.operations.pop(operation_id, None)
-                if task is not None:
-                    task.cancel()
-
-    async def initialize(self, payload: dict[str, Any]) -> None:
-        """Acknowledge a client that may come in; refuse another."""
-        if self.initialized:
-            raise SocketClosed(4429, "Too many initialisation requests")
-        authorization = next(
-            (value for name, value in payload.items() if name.lower() == "authorization"), None
-        )
-        if authorization is not None:
-            text = authorization if isinstance(authorization, str) else ""
-            self.viewer = self.gate.bearer(text)
-            if self.viewer is None:
-                raise SocketClosed(4403, "Forbidden: UNAUTHENTICATED: the token is not valid")
-        if self.viewer is None:
-            raise SocketClosed(4403, f"Forbidden: UNAUTHENTICATED: {HOW_TO_SIGN_IN}")
-        try:
-            self.held.enter_context(self.quotas.socket(self.viewer))
-        except RateLimited as error:
-            raise SocketClosed(TRY_AGAIN_LATER, str(error)) from error
-        self.initialized = True
-        await self.send({"type": "connection_ack"})
-
-    async def subscribe(self, message: Subscribe) -> None:
-        """Begin an operation."""
-        if not self.initialized or self.viewer is None:
-            raise SocketClosed(4401, "Unauthorized: send connection_init first")
-        if message.id in self.operations:
-            raise SocketClosed(4409, f"Subscriber for {message.id} already exists")
-        self.begun += 1
-        request_id = f"{request_id_of(self.socket.scope)}-{self.begun}"
-        if len(self.tasks) >= MOST_OPERATIONS:
-            text = f"at most {MOST_OPERATIONS} operations run on one socket: complete one first"
-            entry = error_entry(text, "RATE_LIMITED", request_id)
-            await self.send({"id": message.id, "type": "error", "payload": [entry]})
-            return
-        task = asyncio.create_task(self.run(message, self.viewer, request_id))
-        self.operations[message.id] = task
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
-
-    async def run(self, message: Subscribe, viewer: Viewer, request_id: str) -> None:
-        """One operation, from its document to its last message."""
-        begun = time.perf_counter()
-        name: str | None = None
-        status = "cancelled"
-        held = ExitStack()
-        try:
-            try:
-                self.quotas.take_operation(viewer)
-                asked = self.persisted.resolve(message.operation)
-                operation = chosen_operation(asked.query, asked.operation_name)
-                if operation.kind == "subscription":
-                    held.enter_context(self.quotas.stream(viewer))
-            except (GraphQLError, RateLimited) as error:
-                status = "refused"
-                await self.send_last(message.id, refusal(error, request_id))
-                return
-            name = operation.name
-            message = replace(message, operation=asked)
-            status = await self.run_operation(message, viewer, request_id)
-        except _GONE:
-            # The client left while something was being sent; the reading task sees that too.
-            return
-        finally:
-            held.close()
-            milliseconds = round((time.perf_counter() - begun) * 1000, 1)
-            log.info(
-                "operation",
-                request_id=request_id,
-                operation=name,
-                status=status,
-                milliseconds=milliseconds,
-            )
-
-    async def run_operation(self, message: Subscribe, viewer: Viewer, request_id: str) -> str:
-        """Send what an operation yields; returns how it ended, for the log."""
-        try:
-            results = self.executions.stream(message.operation, viewer, request_id)
-            async with aclosing(results):
-                async for outcome in results:
-                    if outcome.refused:
-                        await self.send_last(message.id, outcome)
-                        return "refused"
-                    await self.send_raw(
-                        b'{"id":%b,"type":"next","payload":%b}'
-                        % (orjson.dumps(message.id), outcome.encoded())
-                    )
-        except _GONE:
-            raise
-        except Exception:
-            log.exception("operation failed", request_id=request_id)
-            text = "Internal error: it was logged under this request id"
-            entry = error_entry(text, code_of(500), request_id)
-            await self.send_last(message.id, Outcome({"errors": [entry]}, refused=True))
-            return "failed"
-        await self.send_last(message.id, None)
-        return "completed"
-
-    async def send_last(self, operation_id: str, refused: Outcome | None) -> None:
-        """End an operation: `complete`, or `error` with the reasons. Its id is free before that."""
-        if self.operations.get(operation_id) is asyncio.current_task():
-            del self.operations[operation_id]
-        if refused is None:
-            await self.send({"id": operation_id, "type": "complete"})
-        else:
-            errors = refused.response["errors"]
-            await self.send({"id": operation_id, "type": "error", "payload": errors})
-
-    async def send(self, message: dict[str, Any]) -> None:
-        """Send one message, and wait until the socket has taken it."""
-        await self.send_raw(orjson.dumps(message))
-
-    async def send_raw(self, message: bytes) -> None:
-        """Send an encoded message, and wait until the socket has taken it."""
-        await self.socket.send_text(message.decode())

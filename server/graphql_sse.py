@@ -13,8 +13,8 @@ from typing import Any
 import structlog
 from starlette.types import Receive, Scope, Send
 
-from server.answers import EVENT_STREAM, code_of, error_entry
-from server.execution import Outcome
+from server.answers import EVENT_STREAM
+from server.outcomes import Outcome, SharedResult, internal_failure
 
 log = structlog.get_logger("trunkline.request")
 
@@ -42,7 +42,7 @@ class EventStream:
 
     def __init__(
         self,
-        results: AsyncGenerator[Outcome, None],
+        results: AsyncGenerator[Outcome | SharedResult, None],
         closing: asyncio.Event,
         request_id: str,
         *,
@@ -96,10 +96,7 @@ class EventStream:
             return
         except Exception:
             log.exception("stream failed", request_id=self._request_id)
-            message = "Internal error: it was logged under this request id"
-            failure = Outcome(
-                {"errors": [error_entry(message, code_of(500), self._request_id)]}, refused=True
-            )
+            failure = internal_failure(self._request_id)
             await self._send(send, b"event: next\ndata: " + failure.encoded() + b"\n\n")
         finally:
             await self._results.aclose()

@@ -109,7 +109,8 @@ async def _serve(
             # Printed, not logged: the code in it lets one browser in.
             print(f"\nOpen GraphiQL, once and within 10 minutes:\n  {link}\n", flush=True)  # noqa: T201
 
-        await make_server(door, announce).serve([listener])
+        server = make_server(door, announce, websocket_compression=settings.websocket_compression)
+        await server.serve([listener])
     log.info("stopped")
 
 
@@ -161,14 +162,16 @@ def _persisted(settings: Settings) -> PersistedOperations:
     return persisted
 
 
-def make_server(door: FrontDoor, when_ready: Callable[[], None]) -> uvicorn.Server:
+def make_server(
+    door: FrontDoor, when_ready: Callable[[], None], *, websocket_compression: bool = False
+) -> uvicorn.Server:
     """The server of this application; `when_ready` is called when it listens."""
     config = uvicorn.Config(
         build_app(door),
         http=HttpProtocol,
         ws=SocketProtocol,
         ws_max_size=LARGEST_MESSAGE,
-        ws_per_message_deflate=False,
+        ws_per_message_deflate=websocket_compression,
         lifespan="off",
         access_log=False,
         log_config=None,

@@ -29,6 +29,7 @@ _WHAT_TO_GIVE = {
     "private_networks": "give `allow`, `allow-webhooks` or `deny`",
     "log_format": "give `console` or `json`",
     "event_retention_days": "give whole days from 1 to 36500; left out, events are kept",
+    "websocket_compression": "give `on` or `off`",
     "most_agents": "give a whole number from 1 to 1000000",
     "most_cost": "give a whole number from 1000 to 1000000000",
     "operation_seconds": "give seconds from 0.1 to 3600",
@@ -79,6 +80,7 @@ class Settings(BaseSettings):
     most_streams_per_viewer: int = Field(
         default=DEFAULT_MOST_STREAMS_PER_VIEWER, ge=1, le=1_000_000
     )
+    websocket_compression: bool = False
 
     @field_validator("secret_keys", "allowed_hosts", "allowed_origins", mode="before")
     @classmethod

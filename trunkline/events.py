@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
 from db.vocabulary import ChangeKind
 
@@ -100,6 +101,16 @@ Event = Change | State | CircuitChanged
 _Slot = tuple[type, Hashable]
 
 
+class Hearer(Protocol):
+    """Whoever an `EventBus` tells."""
+
+    def offer(self, event: Event) -> None:
+        """Take an event, of whatever kind."""
+
+    def miss(self, kinds: tuple[type, ...]) -> None:
+        """It isn't known what changed of these kinds."""
+
+
 class Subscription:
     """What one subscriber has not yet read. Iterate over it; `EventBus.subscribe` ends it."""
 
@@ -160,7 +171,7 @@ class EventBus:
     """Delivers events to the subscribers of this process; publishing never waits."""
 
     def __init__(self) -> None:
-        self._subscriptions: set[Subscription] = set()
+        self._subscriptions: set[Hearer] = set()
         self._listeners: list[tuple[tuple[type, ...], Callable[[], None]]] = []
 
     def publish(self, *events: Event) -> None:
@@ -190,11 +201,17 @@ class EventBus:
     def subscribe(self, *kinds: type) -> Iterator[Subscription]:
         """Hear of events of these kinds from now on, until the block ends."""
         subscription = Subscription(kinds)
-        self._subscriptions.add(subscription)
-        try:
+        with self.telling(subscription):
             yield subscription
+
+    @contextmanager
+    def telling(self, hearer: Hearer) -> Iterator[None]:
+        """Tell somebody of every event from now on, until the block ends."""
+        self._subscriptions.add(hearer)
+        try:
+            yield
         finally:
-            self._subscriptions.discard(subscription)
+            self._subscriptions.discard(hearer)
 
 
 def _slot(event: Event) -> _Slot:

@@ -5,13 +5,21 @@ of the database's rows can send it to another host. The plain key is never logge
 into an error; what people see is its mask.
 """
 
+import base64
 import hashlib
+import os
 from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import orjson
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from trunkline.errors import TrunklineError
+
+if TYPE_CHECKING:
+    from cryptography.fernet import MultiFernet
+
+_KEY_BYTES = 32
 
 # Prefixes that providers publish; they tell what a key is for and say nothing about it.
 _PUBLIC_PREFIXES = (
@@ -32,13 +40,19 @@ class Secrets:
     """Seals and opens provider keys. `keys` are Fernet keys, newest first; the first one seals."""
 
     def __init__(self, keys: Sequence[str]) -> None:
-        try:
-            self._fernet = MultiFernet([Fernet(key) for key in keys])
-        except (ValueError, TypeError) as error:
+        if not keys or not all(_is_key(key) for key in keys):
             raise BadSecretKey(
                 "each key is 32 random bytes in URL-safe base64, as `openssl rand -base64 32 | "
                 "tr +/ -_` prints; separate several by commas, newest first"
-            ) from error
+            )
+        self._keys = keys
+
+    @cached_property
+    def _fernet(self) -> "MultiFernet":
+        # At first use: it holds 9 MB, and a server may have no provider's key.
+        from cryptography.fernet import Fernet, MultiFernet
+
+        return MultiFernet([Fernet(key) for key in self._keys])
 
     def seal(self, api_key: str, *, provider_id: int, origin: str) -> bytes:
         """Encrypt `api_key` for use by this provider at this origin (`https://host:port`) only."""
@@ -51,6 +65,8 @@ class Secrets:
 
         `what` names it in the message.
         """
+        from cryptography.fernet import InvalidToken
+
         try:
             sealed_for, sealed_origin, api_key = orjson.loads(self._fernet.decrypt(sealed))
         except (InvalidToken, ValueError) as error:
@@ -65,7 +81,7 @@ class Secrets:
 
 def generate_secret_key() -> str:
     """A new random key for `Secrets`."""
-    return Fernet.generate_key().decode()
+    return base64.urlsafe_b64encode(os.urandom(_KEY_BYTES)).decode()
 
 
 def masked(api_key: str) -> str:
@@ -76,6 +92,14 @@ def masked(api_key: str) -> str:
     prefix = next((known for known in _PUBLIC_PREFIXES if api_key.startswith(known)), "")
     hidden = len(api_key) - len(prefix) - 4
     return f"{prefix}…{api_key[-4:]}" if hidden >= 8 else "…"
+
+
+def _is_key(key: str) -> bool:
+    # The specification of Fernet: https://github.com/fernet/spec/blob/master/Spec.md#key-format
+    try:
+        return len(base64.urlsafe_b64decode(key.encode())) == _KEY_BYTES
+    except ValueError:
+        return False
 
 
 def fingerprint(token: str) -> bytes:

@@ -12,6 +12,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -19,7 +20,7 @@ import db.migrate
 from db.columns import to_microseconds
 from db.engine import Database
 from db.installation import installation_id
-from db.migrate import DatabaseTooNew, migrate
+from db.migrate import DatabaseTooNew, migrate, newest_revision
 from db.rollup_levels import KEY, SUMMED
 from db.rollup_writing import sum_levels
 from db.tables import metadata, usage_rollups
@@ -175,3 +176,14 @@ async def test_rollups_of_the_first_schema_are_made_anew_on_every_level(
         for level, sums in enumerate(sum_levels(events))
         for key, parts in sums.items()
     }
+
+
+def test_files_are_named_after_their_revisions_in_order() -> None:
+    """A start goes by the names, and asks Alembic only where the newest isn't there."""
+    config = Config()
+    folder = Path(db.migrate.__file__).parent / "migrations"
+    config.set_main_option("script_location", str(folder))
+    script = ScriptDirectory.from_config(config)
+    names = sorted(path.stem.partition("_")[0] for path in (folder / "versions").glob("[0-9]*.py"))
+    assert names == sorted(one.revision for one in script.walk_revisions())
+    assert [newest_revision()] == script.get_heads()

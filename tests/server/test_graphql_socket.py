@@ -11,7 +11,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from server.graphql_socket import MOST_OPERATIONS
+from server.conversation import MOST_OPERATIONS
 
 
 async def said(connection: ClientConnection) -> Any:

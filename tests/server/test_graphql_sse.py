@@ -9,8 +9,8 @@ import httpx2
 import pytest
 from starlette.types import Message
 
-from server.execution import Outcome
 from server.graphql_sse import EventStream
+from server.outcomes import Outcome
 
 STREAM = {"Accept": "text/event-stream"}
 

@@ -25,6 +25,7 @@ def test_defaults(tmp_path: Path) -> None:
     assert settings.allowed_origins == ()
     assert settings.private_networks == "allow"
     assert settings.log_format == "console"
+    assert settings.websocket_compression is False
     assert settings.address(8787) == "http://127.0.0.1:8787"
 
 
@@ -93,6 +94,7 @@ def test_what_is_bound_is_a_name_of_ours(host: str, url: str, allowed: str | Non
         ("TRUNKLINE_EVENT_RETENTION_DAYS", "1.5"),
         ("TRUNKLINE_EVENT_RETENTION_DAYS", "a month"),
         ("TRUNKLINE_EVENT_RETENTION_DAYS", "36501"),
+        ("TRUNKLINE_WEBSOCKET_COMPRESSION", "sometimes"),
         ("TRUNKLINE_MOST_AGENTS", "0"),
         ("TRUNKLINE_PROVIDER_CONCURRENCY", "0"),
         ("TRUNKLINE_PROVIDER_CONCURRENCY", "10001"),

@@ -7,15 +7,17 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 import uvicorn
 
-from server.socket_protocol import MOST_MISSED, SocketProtocol
+from server.outcomes import SharedResult
+from server.socket_protocol import LEAST_COMPRESSED, MOST_MISSED, SocketProtocol, protocol_of
 
 MESSAGE = "x" * 2_000_000
 """More than the system takes for a client that doesn't read."""
 HANDSHAKE = (
     b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n%b\r\n"
 )
 
 
@@ -73,7 +75,7 @@ async def serving(app: App, **options: Any) -> AsyncIterator[tuple[Any, type[Imp
 
 @asynccontextmanager
 async def client(
-    address: Any,
+    address: Any, headers: bytes = b""
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """A client that said hello and reads no more than it is told to."""
     raw = socket.socket()
@@ -81,7 +83,7 @@ async def client(
     raw.setblocking(False)
     await asyncio.get_running_loop().sock_connect(raw, address)
     reader, writer = await asyncio.open_connection(sock=raw, limit=1_024)
-    writer.write(HANDSHAKE)
+    writer.write(HANDSHAKE % headers)
     await reader.readuntil(b"\r\n\r\n")
     try:
         yield reader, writer
@@ -207,3 +209,60 @@ async def test_pings_of_a_client_that_does_not_read_pile_up_nowhere() -> None:
         # And each again, once the client reads.
         writer.write(masked(0x09, b"again"))
         assert await asyncio.wait_for(reader.readexactly(7), 5) == b"\x8a\x05again"
+
+
+class Pusher(App):
+    """Pushes what it is told to, head and tail around each."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        for message in self.messages:
+            protocol_of(scope).push(b"<", SharedResult(message.encode()), b">")
+        await protocol_of(scope).send_text(b"the end")
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+
+
+@pytest.mark.parametrize("length", [1, 123, 124, 125, 65_532, 65_533, 65_534, 200_000])
+async def test_what_is_pushed_is_one_frame_whatever_its_length(length: int) -> None:
+    async with serving(Pusher("x" * length)) as (address, _), client(address) as (reader, _):
+        received = await read_to(reader, b"the end")
+    assert received[0] == 0x81
+    head = 2 if length + 2 < 126 else 4 if length + 2 < 65_536 else 10
+    if head > 2:
+        assert int.from_bytes(received[2:head], "big") == length + 2
+    assert received[head : head + length + 2] == b"<" + b"x" * length + b">"
+    assert received[head + length + 2 :] == b"\x81\x07the end"
+
+
+@pytest.mark.parametrize(
+    ("offer", "first_byte"),
+    [
+        (b"", 0x81),
+        (b"permessage-deflate", 0xC1),
+        (b"permessage-deflate; client_max_window_bits", 0xC1),
+        # What is shared looks back further than this client would.
+        (b"permessage-deflate; server_max_window_bits=10", 0x81),
+    ],
+)
+async def test_who_is_pushed_compressed_messages(offer: bytes, first_byte: int) -> None:
+    header = b"Sec-WebSocket-Extensions: %b\r\n" % offer if offer else b""
+    app = Pusher("x" * LEAST_COMPRESSED, "x" * (LEAST_COMPRESSED - 1))
+    async with (
+        serving(app, ws_per_message_deflate=True) as (address, _),
+        client(address, header) as (reader, _),
+    ):
+        received = await read_to(reader, b"the end")
+    assert received[0] == first_byte
+    # Too short to be worth it.
+    assert b"\x81\x7e\x01\x01<" + b"x" * (LEAST_COMPRESSED - 1) + b">" in received
+
+
+async def test_compression_is_off_unless_it_is_asked_for() -> None:
+    header = b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
+    async with (
+        serving(Pusher("x" * LEAST_COMPRESSED), ws_per_message_deflate=False) as (address, _),
+        client(address, header) as (reader, _),
+    ):
+        assert (await read_to(reader, b"the end"))[0] == 0x81

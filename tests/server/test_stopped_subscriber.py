@@ -14,12 +14,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from db.vocabulary import ProviderKind
-from resolvers.context import OperationContext, Viewer
-from schema.root import schema
-from server.app import FrontDoor
-from server.serving import make_server
-from server.sign_in import Gate
 from tests.conftest import Execute, SetClock
+from tests.server.served import TOKEN, serving
 from tests.trunkline.usage.live import Counted, eventually, with_hub
 from tests.trunkline.usage.timing import Time
 from trunkline.providers.changes import NewProvider, create_provider
@@ -28,7 +24,6 @@ from trunkline.usage.feed import TICK_SECONDS
 from trunkline.usage.intake import NewUsageEvent
 from trunkline.usage.recording import record_usage
 
-TOKEN = "test-admin-token-0123456789"
 MINUTE = int(60 / TICK_SECONDS)
 AGENTS = 30
 LONG = "a-team-with-a-long-name/" * 7
@@ -94,27 +89,8 @@ async def services(services: Services, time: Time) -> Services:
 @pytest.fixture
 async def port(services: Services) -> AsyncIterator[int]:
     """Of a server on these services. What the system holds for a client is small there."""
-
-    def make_context(viewer: Viewer, request_id: str) -> OperationContext:
-        return OperationContext(services, viewer, request_id)
-
-    async def check_ready() -> None: ...
-
-    door = FrontDoor(
-        schema=schema,
-        make_context=make_context,
-        gate=Gate(services.database, services.clock, TOKEN),
-        check_ready=check_ready,
-    )
-    listener = socket.create_server(("127.0.0.1", 0))
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16_384)
-    ready = asyncio.Event()
-    server = make_server(door, ready.set)
-    serving = asyncio.ensure_future(server.serve([listener]))
-    await asyncio.wait_for(ready.wait(), 20)
-    yield listener.getsockname()[1]
-    server.should_exit = True
-    await serving
+    async with serving(services, held_bytes=16_384) as found:
+        yield found.port
 
 
 @asynccontextmanager
@@ -130,6 +106,8 @@ async def dashboard(port: int) -> AsyncIterator[Dashboard]:
         subprotocols=["graphql-transport-ws"],  # type: ignore[list-item]  # a NewType of str
         additional_headers={"Authorization": f"Bearer {TOKEN}"},
         max_queue=1,
+        # What it does not read holds no answer to a ping either.
+        ping_interval=None,
         close_timeout=1,
         compression=None,
     ) as connection:

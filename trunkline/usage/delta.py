@@ -4,16 +4,11 @@ Applying a delta twice does no harm, and any two states of one window have one, 
 between them: that is what lets a slow subscriber skip.
 """
 
-from collections.abc import Hashable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from trunkline.usage.series import Group, Point, Series, keys_of
 from trunkline.usage.totals import Sums
-
-Results = dict[Hashable, Any]
-"""What those who hold an update have made of it, so that it is made once for all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +16,6 @@ class Snapshot:
     """Whole: replaces what the subscriber holds."""
 
     series: Series
-    results: Results = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +29,6 @@ class Delta:
     order: tuple[str, ...]
     changes: tuple[Group, ...]
     previous_totals: Sums | None = None
-    results: Results = field(default_factory=dict, compare=False, repr=False)
 
 
 Update = Snapshot | Delta

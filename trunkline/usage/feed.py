@@ -1,7 +1,9 @@
 """A feed: one series that is watched, kept at its newest state.
 
 It listens before it reads, so nothing falls between. It reads at the first change after a quiet
-time, then at most four times a second, and when time moves the window. It rests after each reading
+time, then four times a second at most, and when time moves the window. After a reading that came
+late the next may come sooner, by half a tick at most: a series that changes just as often as it is
+read would else stay as late as it ever was. It rests after each reading
 four times as long as that took, so that no series, however large, is read more than a fifth of the
 time. As waiting for the store counts, many feeds together leave the store to others as well.
 """
@@ -30,6 +32,10 @@ from trunkline.usage.series import Series
 log = structlog.get_logger(__name__)
 
 TICK_SECONDS = 0.25
+SOONER_SECONDS = TICK_SECONDS / 2
+"""How much sooner than a tick after the last a reading may come, as long as four a second are kept
+over time.
+"""
 REST = 4
 """How many times as long as a reading took a feed rests after it."""
 LONGEST_RETRY_SECONDS = 8.0
@@ -53,7 +59,7 @@ class Means:
 
 
 class Feed:
-    """Keeps one series at its newest state from now on, and wakes those who wait for it.
+    """Keeps one series at its newest state from now on, and wakes those who are in `waking`.
 
     Touched by the event loop's thread only. `close` ends it.
     """
@@ -66,35 +72,30 @@ class Feed:
         self._newest: Series | None = None
         self._read_at = means.clock()
         self._failures = 0
-        self._waiting: set[asyncio.Future[None]] = set()
+        # By the timer: when the ticks of all readings so far are over, laid end to end.
+        self._tick_over = means.timer()
+        # Set when there is a newer state, or a refusal.
+        self.waking: set[asyncio.Event] = set()
         # To the newest state, by the identity of the state that a subscriber comes from. With that
         # state beside it, so that nothing else gets its identity meanwhile.
         self._updates: dict[int, tuple[Series | None, Update | None]] = {}
         self._task = asyncio.create_task(self._run())
 
-    async def newer_than(self, held: Series | None) -> Series:
-        """The newest state, once it is another than `held`. Raises `BadRequest`."""
-        while True:
-            if self.refusal is not None:
-                # A new error each time: those who raise one would all add to one traceback.
-                raise BadRequest(str(self.refusal))
-            if self._newest is not None and self._newest is not held:
-                return self._newest
-            waiting = asyncio.get_running_loop().create_future()
-            self._waiting.add(waiting)
-            try:
-                await waiting
-            finally:
-                self._waiting.discard(waiting)
-
-    def update(self, held: Series | None, newest: Series) -> Update | None:
-        """What brings a subscriber from `held` to `newest`; compared once for all of them."""
-        if newest is not self._newest:
-            return update_between(held, newest)
+    def step(self, held: object | None) -> tuple[Update | None, Series] | None:
+        """What brings a subscriber from the state `held` to the newest, and that; None where it
+        has it, or there is none yet. Compared once for all of them. Raises `BadRequest`.
+        """
+        if self.refusal is not None:
+            # A new error each time: those who raise one would all add to one traceback.
+            raise BadRequest(str(self.refusal))
+        newest = self._newest
+        if newest is None or newest is held:
+            return None
         known = self._updates.get(id(held))
         if known is None:
+            assert held is None or isinstance(held, Series)  # noqa: S101  # what it gave
             known = self._updates[id(held)] = (held, update_between(held, newest))
-        return known[1]
+        return known[1], newest
 
     async def close(self) -> None:
         """End it, and wait until it has let go of the store."""
@@ -108,8 +109,9 @@ class Feed:
         ) as changes:
             while self.refusal is None:
                 began = means.timer()
+                self._tick_over = max(began, self._tick_over) + TICK_SECONDS
                 await self._read()
-                await means.sleep(self._rest(means.timer() - began))
+                await means.sleep(self._rest(began, means.timer()))
                 if not self._failures and self._newest is not None:
                     await self._something_happens(self._newest, changes)
 
@@ -133,14 +135,13 @@ class Feed:
                 return
             self._newest = newest
             self._updates.clear()
-        for waiting in self._waiting:
-            if not waiting.done():
-                waiting.set_result(None)
+        for wake in self.waking:
+            wake.set()
 
-    def _rest(self, took: float) -> float:
+    def _rest(self, began: float, ended: float) -> float:
         if self._failures:
             return min(TICK_SECONDS * 2.0 ** min(self._failures - 1, 10), LONGEST_RETRY_SECONDS)
-        return max(TICK_SECONDS, REST * took)
+        return max(self._tick_over - SOONER_SECONDS - ended, REST * (ended - began))
 
     async def _something_happens(self, held: Series, changes: Subscription) -> None:
         """Return when something changed, or time moved the window."""

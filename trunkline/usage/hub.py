@@ -9,10 +9,12 @@ again. That is its one slot: a slow reader holds up nobody, and what lay between
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 
 from db.engine import Database
 from trunkline.clock import Clock
 from trunkline.events import EventBus
+from trunkline.listeners import Listeners, OneListener, pushes
 from trunkline.usage.delta import Update
 from trunkline.usage.feed import Feed, Means, ReadSeries, Sleep
 from trunkline.usage.reading import SeriesRequest, read_series
@@ -39,22 +41,27 @@ class UsageHub:
         # Touched by the event loop's thread only, and never across an await.
         self._feeds: dict[SeriesRequest, Feed] = {}
 
-    async def watch(self, request: SeriesRequest) -> AsyncGenerator[Update]:
-        """A snapshot, then what changed, until the caller closes it. Raises `BadRequest`."""
+    async def watch(
+        self, request: SeriesRequest, listeners: Listeners | None = None
+    ) -> AsyncGenerator[Update]:
+        """A snapshot for each who comes, then what changed, until the caller closes it.
+
+        Left out, the caller is the only listener. Raises `BadRequest`.
+        """
+        everybody = listeners or OneListener()
         feed = self._feeds.get(request)
         # A feed that was refused may still have a subscriber who is slow to hear of it.
         if feed is None or feed.refusal is not None:
             feed = self._feeds[request] = Feed(request, self._means)
         feed.subscribers += 1
-        held: Series | None = None
+        feed.waking.add(everybody.wake)
         try:
-            while True:
-                newest = await feed.newer_than(held)
-                update = feed.update(held, newest)
-                held = newest
-                if update is not None:
+            updates: AsyncGenerator[Update] = pushes(feed.step, everybody)
+            async with aclosing(updates):
+                async for update in updates:
                     yield update
         finally:
+            feed.waking.discard(everybody.wake)
             feed.subscribers -= 1
             if not feed.subscribers:
                 if self._feeds.get(request) is feed:
