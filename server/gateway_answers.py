@@ -31,10 +31,16 @@ _EVENTS: Sequence[tuple[bytes, bytes]] = (
 _LONGEST_DROPPED = 1_000
 
 
-def headers_of(exchange: Exchange[bytes]) -> Headers:
-    """Which model answers, after how many attempts, and how long we took ourselves."""
+def id_of(face: Face, request_id: str) -> Headers:
+    """Under which id the request is found."""
+    encoded = request_id.encode()
+    return [(name, encoded) for name in (b"x-trunkline-request-id", *face.id_headers)]
+
+
+def headers_of(exchange: Exchange[bytes], face: Face) -> Headers:
+    """Its id, which model answers, after how many attempts, and how long we took ourselves."""
     headers = [
-        (b"x-trunkline-request-id", exchange.caller.request_id.encode()),
+        *id_of(face, exchange.caller.request_id),
         (b"x-trunkline-model", _header_text(exchange.model)),
         (b"x-trunkline-attempts", b"%d" % exchange.attempts_sent),
         (b"x-trunkline-overhead-ms", b"%.2f" % exchange.overhead_ms),
@@ -45,9 +51,9 @@ def headers_of(exchange: Exchange[bytes]) -> Headers:
     return headers
 
 
-def comment_of(exchange: Exchange[bytes]) -> bytes:
+def comment_of(exchange: Exchange[bytes], face: Face) -> bytes:
     """The same as comments of an event stream, for one whose headers went before this was known."""
-    lines = [b": %b: %b\n" % header for header in headers_of(exchange)]
+    lines = [b": %b: %b\n" % header for header in headers_of(exchange, face)]
     return b"".join(lines) + b"\n"
 
 
@@ -62,7 +68,7 @@ async def send_error(
     """An error in the caller's protocol. SDKs are told not to run all of it again by themselves."""
     error = decline.error
     about = [
-        *(headers or [(b"x-trunkline-request-id", request_id.encode())]),
+        *(headers or id_of(face, request_id)),
         (b"x-should-retry", b"false"),
     ]
     if decline.retry_after is not None:

@@ -18,6 +18,7 @@ from server.gateway_answers import (
     declined,
     end_stream,
     headers_of,
+    id_of,
     send_answer,
     send_error,
     send_piece,
@@ -140,7 +141,7 @@ class GatewayRoutes:
             scope["query_string"],
             anthropic="anthropic-version" in headers,
         )
-        await send_answer(send, body, [(b"x-trunkline-request-id", request_id_of(scope).encode())])
+        await send_answer(send, body, id_of(OPENAI.face, request_id_of(scope)))
 
 
 async def _answer(exchange: Exchange[bytes], face: Face, send: Send) -> None:
@@ -150,9 +151,9 @@ async def _answer(exchange: Exchange[bytes], face: Face, send: Send) -> None:
         found = decline(error, exchange.refused)
         if found is None:
             raise
-        await send_error(send, face, found, exchange.caller.request_id, headers_of(exchange))
+        await send_error(send, face, found, exchange.caller.request_id, headers_of(exchange, face))
         return
-    await send_answer(send, body, headers_of(exchange))
+    await send_answer(send, body, headers_of(exchange, face))
 
 
 async def _stream(exchange: StreamExchange, face: Face, send: Send) -> None:
@@ -166,21 +167,19 @@ async def _stream(exchange: StreamExchange, face: Face, send: Send) -> None:
             if piece is None:
                 if not begun:
                     # Which model answers is not known yet.
-                    await begin_stream(
-                        send, [(b"x-trunkline-request-id", exchange.caller.request_id.encode())]
-                    )
+                    await begin_stream(send, id_of(face, exchange.caller.request_id))
                 begun = waited = True
                 await send_piece(send, face.keep_alive)
                 continue
             if not begun:
                 begun = True
-                await begin_stream(send, headers_of(exchange))
+                await begin_stream(send, headers_of(exchange, face))
             elif waited:
                 waited = False
-                await send_piece(send, comment_of(exchange))
+                await send_piece(send, comment_of(exchange, face))
             await send_piece(send, piece)
         if not begun:
-            await begin_stream(send, headers_of(exchange))
+            await begin_stream(send, headers_of(exchange, face))
         await end_stream(send)
     except TrunklineError as error:
         found = decline(error, exchange.refused)
@@ -189,7 +188,9 @@ async def _stream(exchange: StreamExchange, face: Face, send: Send) -> None:
         if begun:
             await end_stream(send, face.stream_error(found.error))
         else:
-            await send_error(send, face, found, exchange.caller.request_id, headers_of(exchange))
+            await send_error(
+                send, face, found, exchange.caller.request_id, headers_of(exchange, face)
+            )
     finally:
         await stream.aclose()
 

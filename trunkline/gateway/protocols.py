@@ -128,6 +128,10 @@ class Face(Protocol):
     def keep_alive(self) -> bytes:
         """Bytes within a stream that show that we are there, and say nothing."""
 
+    @property
+    def id_headers(self) -> tuple[bytes, ...]:
+        """The headers, in lower case, in which this protocol's SDKs look for a request's id."""
+
     def answer_id(self, request_id: str) -> str:
         """The id of an answer, as the protocol's ids look, made of the request's."""
 

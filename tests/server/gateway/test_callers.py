@@ -185,3 +185,10 @@ async def test_a_picture_goes_to_a_model_that_sees(world: World) -> None:
     )
     assert (only.status, only.error["type"]) == (400, "invalid_request_error")
     assert "takes no images" in only.error["message"]
+
+
+async def test_an_answer_has_its_id_where_each_protocol_s_sdks_look(sqlite_world: World) -> None:
+    await sqlite_world.chain("sim-ok")
+    for path, name in (("/v1/chat/completions", "x-request-id"), ("/v1/messages", "request-id")):
+        reply = await sqlite_world.ask(path, max_tokens=50)
+        assert reply.headers[name] == reply.headers["x-trunkline-request-id"]

@@ -16,6 +16,11 @@ class AnthropicFace:
         """A ping."""
         return b'event: ping\ndata: {"type":"ping"}\n\n'
 
+    @property
+    def id_headers(self) -> tuple[bytes, ...]:
+        """`request-id`."""
+        return (b"request-id",)
+
     def answer_id(self, request_id: str) -> str:
         """`msg_…`."""
         return f"msg_{request_id}"

@@ -22,6 +22,11 @@ class OpenAiFace:
         """A comment."""
         return b": keep-alive\n\n"
 
+    @property
+    def id_headers(self) -> tuple[bytes, ...]:
+        """`x-request-id`, which every answer of ours has."""
+        return ()
+
     def answer_id(self, request_id: str) -> str:
         """`chatcmpl-…`."""
         return f"chatcmpl-{request_id}"
