@@ -8,12 +8,15 @@ driver's own mode loses updates without an error, and a plain BEGIN fails half o
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from db.one_trip import connected
 
 T = TypeVar("T")
 
@@ -141,7 +144,10 @@ def _parse(url: str) -> URL:
 def _sqlite(url: URL, begin: str, *, read_only: bool = False) -> AsyncEngine:
     engine = create_async_engine(
         url,
-        connect_args={"isolation_level": None},
+        connect_args={
+            "isolation_level": None,
+            "async_creator_fn": partial(connected, reads=read_only),
+        },
         # Parameters hold names, masks and hashes; an error's text ends in a log.
         hide_parameters=True,
         pool_size=_READERS if read_only else 1,
