@@ -1,14 +1,17 @@
 """How operations are executed: Strawberry's executor, mended in two places for subscriptions, and
-with one execution for those that are alike.
+with one execution for those that are alike. `CompiledExecutor` is the same by generated code.
 """
 
 import sys
 from functools import partial
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from resolvers.context import OperationContext
+from schema.compiled.executing import CompiledExecution
+from schema.compiled.leaves import AsIs, ServedAsIs
+from schema.scalars import LARGEST_SAFE
 from schema.shared_results import shared_result
 from trunkline.usage.delta import Delta, Snapshot
 
@@ -47,3 +50,9 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
             return execute()
         # With the operation, so that no other gets its identity meanwhile.
         return shared_result(event.results, self._audience, self.operation, execute)
+
+
+class CompiledExecutor(CompiledExecution, Executor):
+    """The executor that is used, unless the setting `TRUNKLINE_COMPILED` is false."""
+
+    as_is: ClassVar[AsIs] = {"SafeInt": ServedAsIs(-LARGEST_SAFE, LARGEST_SAFE)}

@@ -18,7 +18,6 @@ from graphql import (
     ValidationContext,
     ValidationRule,
 )
-from strawberry.extensions import AddValidationRules
 
 MOST_TOKENS = 20_000
 """Of one document. The longest of a dashboard has under 2,000; variables don't count."""
@@ -96,8 +95,3 @@ class OperationLimits(ValidationRule):
                 self._measure(fragment.selection_set, above | {name}) if fragment else Figures()
             )
         return self._known[name]
-
-
-def limit_extension() -> AddValidationRules:
-    """The rule as an extension. The class is one for all requests: validation caches by it."""
-    return AddValidationRules([OperationLimits])

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import strawberry
 from graphql import GraphQLError, GraphQLInputObjectType
-from strawberry.extensions import MaxTokensLimiter, ParserCache, ValidationCache
 from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import merge_types
 from strawberry.types import ExecutionContext
@@ -15,11 +14,11 @@ from resolvers import node as nodes
 from resolvers.context import OperationContext
 from resolvers.node import ServerInfoRow
 from schema.budgets import BudgetMutation, BudgetQuery, BudgetSubscription
+from schema.cached_documents import CachedDocuments
 from schema.chains import ChainMutation, ChainQuery, ChainSubscription
 from schema.errors import present
-from schema.execution import Executor
+from schema.execution import CompiledExecutor, Executor
 from schema.fields import Info, described, plain, resolved
-from schema.limits import MOST_TOKENS, limit_extension
 from schema.models import ModelMutation, ModelQueries, ModelSubscription
 from schema.node import Node, parse_id
 from schema.providers import (
@@ -30,8 +29,6 @@ from schema.providers import (
 )
 from schema.scalars import SCALARS
 from schema.usage import UsageMutation, UsageQuery, UsageSubscription
-
-CACHED_DOCUMENTS = 256
 
 
 @strawberry.type(description="The server that answers.")
@@ -96,6 +93,10 @@ class TrunklineSchema(strawberry.Schema):
             if isinstance(served, GraphQLInputObjectType) and definition is not None:
                 served.is_one_of = bool(definition.is_one_of)
 
+    def execute_compiled(self, *, compiled: bool) -> None:
+        """By generated code, or all of it by graphql-core. The answers are the same."""
+        self.execution_context_class = CompiledExecutor if compiled else Executor
+
     def process_errors(
         self,
         errors: Sequence[GraphQLError],
@@ -105,19 +106,17 @@ class TrunklineSchema(strawberry.Schema):
         present(errors, execution_context)
 
 
+CONFIG = StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=False)
+EXTENSIONS = (CachedDocuments,)
+
 schema = TrunklineSchema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
     types=[ConnectionTest],
-    config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=False),
-    execution_context_class=Executor,
-    extensions=[
-        lambda: MaxTokensLimiter(max_token_count=MOST_TOKENS),
-        limit_extension,
-        lambda: ParserCache(maxsize=CACHED_DOCUMENTS),
-        lambda: ValidationCache(maxsize=CACHED_DOCUMENTS),
-    ],
+    config=CONFIG,
+    execution_context_class=CompiledExecutor,
+    extensions=EXTENSIONS,
 )
 
 __all__ = ["OperationContext", "schema"]

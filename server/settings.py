@@ -26,6 +26,7 @@ _WHAT_TO_GIVE = {
     "log_format": "give `console` or `json`",
     "event_retention_days": "give whole days from 1 to 36500; left out, events are kept",
     "most_agents": "give a whole number from 1 to 1000000",
+    "compiled": "give `true` or `false`",
 }
 _WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104  # recognised, not bound
 
@@ -56,6 +57,7 @@ class Settings(BaseSettings):
     event_retention_days: int | None = Field(default=None, ge=1, le=36_500)
     most_agents: int = Field(default=DEFAULT_MOST_AGENTS, ge=1, le=1_000_000)
     bus_url: SecretStr | None = None
+    compiled: bool = True
 
     @field_validator("secret_keys", "allowed_hosts", "allowed_origins", mode="before")
     @classmethod
