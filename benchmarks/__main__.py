@@ -8,7 +8,15 @@ import asyncio
 import importlib
 import sys
 
-BENCHMARKS = ("catalog", "startup", "recording", "history", "subscribers", "processes")
+BENCHMARKS = (
+    "catalog",
+    "startup",
+    "execution",
+    "recording",
+    "history",
+    "subscribers",
+    "processes",
+)
 
 
 def main(names: list[str]) -> None:
