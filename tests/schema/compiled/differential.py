@@ -83,9 +83,14 @@ class Tally:
 
 
 async def compare(
-    cases: int, seed: int, store: Store | None, *, minutes: float | None = None
+    cases: int,
+    seed: int,
+    store: Store | None,
+    *,
+    sets: int = SETS_OF_VARIABLES,
+    minutes: float | None = None,
 ) -> Tally:
-    """Run so many cases, or as many as there is time for."""
+    """Run so many cases, or as many as there is time for; `sets` of variables an operation."""
     tally = Tally()
     dice = Random(seed)
     until = None if minutes is None else time.monotonic() + minutes * 60
@@ -94,15 +99,20 @@ async def compare(
             break
         served = store is not None and dice.random() < STORED
         if served and store is not None:
-            await _one_operation(tally, dice, store.schema, store.generator(dice), store)
+            await _one_operation(tally, dice, store.schema, store.generator(dice), store, sets)
         else:
             generator = Generator(nasty._schema, dice, NASTY_SCALARS)
-            await _one_operation(tally, dice, nasty, generator, None)
+            await _one_operation(tally, dice, nasty, generator, None, sets)
     return tally
 
 
 async def _one_operation(
-    tally: Tally, dice: Random, schema: Schema, generator: Generator, store: Store | None
+    tally: Tally,
+    dice: Random,
+    schema: Schema,
+    generator: Generator,
+    store: Store | None,
+    sets: int,
 ) -> None:
     kind = "mutation" if store is None and dice.random() < 0.15 else "query"
     operation = generator.operation(kind)
@@ -113,7 +123,7 @@ async def _one_operation(
         return
     tally.operations += 1
     # Without variables only twice: as a new operation, and as a known one.
-    for _ in range(SETS_OF_VARIABLES if operation.variables else 2):
+    for _ in range(sets if operation.variables else 2):
         wrong = WRONG if dice.random() < WRONG else 0.0
         variables = generator.values(operation, wrong=wrong)
         found = await outcomes(schema, document, variables, store)
