@@ -1,5 +1,5 @@
 # `make serve` and `make test` are all a newcomer needs; each makes what it depends on.
-.PHONY: serve test page dist check bench clean
+.PHONY: serve test page dist check bench fuzz-execution clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -23,6 +23,11 @@ page:
 
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks
+
+# Random operations executed both ways; takes some twenty minutes on two cores.
+fuzz-execution: $(INSTALLED)
+	$(BIN)/python -m tests.schema.compiled.differential --cases 300000 --seed $(or $(SEED),1) \
+		--report docs/compiled-execution-report.md
 
 dist: $(INSTALLED) $(PAGE)
 	rm -rf dist

@@ -9,7 +9,8 @@ import importlib
 import sys
 
 BENCHMARKS = (
-    "catalog", "startup", "recording", "history", "subscribers", "answers", "processes", "gateway",
+    "catalog", "startup", "recording", "history", "subscribers", "answers", "execution",
+    "processes", "gateway",
 )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ driver's own mode loses updates without an error, and a plain BEGIN fails half o
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 from sqlalchemy import event
@@ -15,7 +16,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from db.sqlite_connection import interrupted_connection
+from db.one_trip import connected
 from db.write_watch import write_watch, writing
 
 T = TypeVar("T")
@@ -162,7 +163,7 @@ def _sqlite(url: URL, begin: str, *, read_only: bool = False) -> AsyncEngine:
         url,
         connect_args={
             "isolation_level": None,
-            **({"async_creator_fn": interrupted_connection} if read_only else {}),
+            "async_creator_fn": partial(connected, reads=read_only),
         },
         # Parameters hold names, masks and hashes; an error's text ends in a log.
         hide_parameters=True,

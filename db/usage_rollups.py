@@ -6,6 +6,7 @@ A series reads these only, from the coarsest levels that answer it (see `rollup_
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import add
 from typing import Any
 
 import orjson
@@ -26,6 +27,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.rollup_grid import grid_of, in_grid
 from db.rollup_levels import SUMMED, Level, cover, levels_for
 from db.tables import failover_chains, models, providers, usage_rollups
 from db.usage import UsageCondition, matching
@@ -44,12 +46,14 @@ POINTED = (
 )
 """Those of one bucket, in the order in which `sum_buckets` gives them."""
 
+Bins = dict[int, int]
+"""How many requests had a latency in each bin."""
+
 GroupId = int | str
 """What rollups are grouped by: an id, 0 for none, or an agent's name, "" for none."""
 
 Parts = tuple[int, ...]
-Bins = dict[int, int]
-"""How many requests had a latency in each bin."""
+_LARGEST = 2**63 - 1
 
 _Place = tuple[int, int, int, int]
 """A stretch of rollups with the index of its bucket: place, level, begin, end."""
@@ -119,19 +123,29 @@ async def sum_buckets(
     `shown` is None each stands for itself. The store adds up, so what comes back grows with the
     groups that are shown and not with those that exist. Raises `TotalTooLarge`.
     """
-    places = _places(_levels(dimension, condition), bucket_starts, end)
-    rows = _stretched(
-        connection,
-        places,
-        (_shown(dimension, shown), *_columns(POINTED)),
-        matching(condition, usage_rollups.c),
-    )
-    statement = select(rows.c.shown, rows.c.place, *(func.sum(rows.c[name]) for name in POINTED))
+    levels = _levels(dimension, condition)
+    columns = (_shown(dimension, shown), *_columns(POINTED))
+    narrowed = matching(condition, usage_rollups.c)
+    # On PostgreSQL a stretch for each bucket is what keeps its planner to the primary key.
+    exact = connection.dialect.name == "sqlite"
+    grid = grid_of(bucket_starts, end) if exact else None
+    if grid is None:
+        places = _places(levels, bucket_starts, end)
+        rows = _stretched(connection, places, columns, narrowed)
+        single = False
+    else:
+        runs = grid.runs(levels)
+        rows = in_grid(grid, runs, columns, narrowed)
+        single = shown is None and grid.is_single(runs, _GROUPS[dimension].name)
+    key = (rows.c.shown, rows.c.place)
+    if single:
+        # Hardly a row to be added to another: the store's sorting would take most of the time.
+        return _added(await _rows(connection, select(*key, *(rows.c[name] for name in POINTED))))
+    statement = select(*key, *(func.sum(rows.c[name]) for name in POINTED)).group_by(*key)
     found: dict[GroupId | None, dict[int, Parts]] = {}
-    for name, place, *parts in await _rows(
-        connection, statement.group_by(rows.c.shown, rows.c.place)
-    ):
-        found.setdefault(name, {})[place] = _whole(parts)
+    for row in await _rows(connection, statement):
+        parts = row[2:]
+        found.setdefault(row[0], {})[row[1]] = parts if exact else _whole(parts)
     return found
 
 
@@ -251,6 +265,20 @@ def _lies_in(
 ) -> Sequence[ColumnElement[bool]]:
     instant = type_coerce(usage_rollups.c.bucket_start, BigInteger)
     return usage_rollups.c.level == level, instant >= begin, instant < end
+
+
+def _added(rows: Iterable[Any]) -> dict[GroupId | None, dict[int, Parts]]:
+    found: dict[GroupId | None, dict[int, Parts]] = {}
+    for name, place, *parts in rows:
+        places = found.setdefault(name, {})
+        before = places.get(place)
+        if before is None:
+            places[place] = tuple(parts)
+            continue
+        total = places[place] = tuple(map(add, before, parts))
+        if max(total) > _LARGEST:
+            raise TotalTooLarge("a total would exceed 64 bits")
+    return found
 
 
 def _whole(parts: Iterable[Any]) -> Parts:

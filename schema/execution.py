@@ -1,12 +1,19 @@
-"""How operations are executed: Strawberry's executor, mended in two places for subscriptions."""
+"""How operations are executed: Strawberry's executor, mended in two places for subscriptions, and
+with a deadline. `CompiledExecutor` is the same by generated code.
+"""
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
+
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from resolvers.context import OperationContext
-from schema.limits.deadline import DeadlineExecutor
+from schema.compiled.executing import CompiledExecution
+from schema.compiled.leaves import AsIs, ServedAsIs
+from schema.limits.deadline import Deadlines
+from schema.scalars import LARGEST_SAFE
 
 
-class Executor(DeadlineExecutor):
+class MendedExecution(StrawberryGraphQLCoreExecutionContext):
     """Gives each event of a subscription a context and a memo of its own.
 
     The context: its loaders would serve the rows of the first event for ever. The memo:
@@ -21,3 +28,13 @@ class Executor(DeadlineExecutor):
         if isinstance(executor.context_value, OperationContext):
             executor.context_value = executor.context_value.fresh()
         return executor
+
+
+class Executor(Deadlines, MendedExecution):
+    """Executes all of an operation as graphql-core does."""
+
+
+class CompiledExecutor(Deadlines, CompiledExecution, MendedExecution):
+    """The executor that is used, unless the setting `TRUNKLINE_COMPILED` is false."""
+
+    as_is: ClassVar[AsIs] = {"SafeInt": ServedAsIs(-LARGEST_SAFE, LARGEST_SAFE)}

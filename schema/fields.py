@@ -10,7 +10,6 @@ from typing import Annotated, Any, Protocol, TypeVar
 
 import strawberry
 from graphql import FieldNode, FragmentSpreadNode, InlineFragmentNode, SelectionNode
-from strawberry.types.nodes import FragmentSpread, InlineFragment, SelectedField
 
 import schema.enums
 import schema.gateway_enums  # noqa: F401  # both name enumerations before any field is declared
@@ -105,20 +104,25 @@ def given(maybe: _Held[T | None] | None) -> Given[T]:
 
 
 def selects(info: Info, field: str) -> bool:
-    """Whether the caller selected `field` right below the present field."""
+    """Whether the caller selected `field` right below the present field.
 
-    def found(selections: Any) -> bool:
-        for selection in selections:
-            if isinstance(selection, SelectedField):
-                if selection.name == field:
+    Each fragment is visited once, whatever `@skip` and `@include` say.
+    """
+    raw = info._raw_info  # noqa: SLF001  # Strawberry's own view converts the whole selection
+    spread: set[str] = set()
+    waiting = [node.selection_set for node in raw.field_nodes]
+    while waiting:
+        selection_set = waiting.pop()
+        for selection in () if selection_set is None else selection_set.selections:
+            if isinstance(selection, FieldNode):
+                if selection.name.value == field:
                     return True
-            elif isinstance(selection, FragmentSpread | InlineFragment) and found(
-                selection.selections
-            ):
-                return True
-        return False
-
-    return any(found(selection.selections) for selection in info.selected_fields)
+            elif isinstance(selection, InlineFragmentNode):
+                waiting.append(selection.selection_set)
+            elif isinstance(selection, FragmentSpreadNode) and selection.name.value not in spread:
+                spread.add(selection.name.value)
+                waiting.append(raw.fragments[selection.name.value].selection_set)
+    return False
 
 
 def mentions(info: Info, *names: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import strawberry
 
+from schema.compiled.purity import pure
 from schema.fields import resolved
 from trunkline.errors import BadRequest
 from trunkline.global_ids import global_id
@@ -57,6 +58,7 @@ def decode_filter_ids(ids: list[strawberry.ID], type_name: str, field: str) -> l
 def reference(type_name: str, attribute: str, description: str, *, nullable: bool = True) -> Any:
     """A field with the global id of an object that the row names by its internal id, or by None."""
 
+    @pure
     def read(root: strawberry.Parent[Any]) -> strawberry.ID | None:
         internal_id = getattr(root, attribute)
         return None if internal_id is None else encode_id(type_name, internal_id)
@@ -65,8 +67,9 @@ def reference(type_name: str, attribute: str, description: str, *, nullable: boo
     return resolved(read, description, graphql_type=wire_type)
 
 
+@pure
 def _global_id(root: strawberry.Parent[Any]) -> strawberry.ID:
-    return encode_id(_type_names[type(root)], root.id)
+    return global_id(_type_names[type(root)], root.id)  # type: ignore[return-value]  # an ID is text
 
 
 @strawberry.interface(description="An object with a global id.")

@@ -18,11 +18,11 @@ from schema.budgets import BudgetMutation, BudgetQuery, BudgetSubscription
 from schema.chains import ChainMutation, ChainQuery, ChainSubscription
 from schema.connection_tests import ConnectionTest
 from schema.errors import present
-from schema.execution import Executor
+from schema.execution import CompiledExecutor, Executor
 from schema.fields import Info, described, plain, resolved
 from schema.gateway import GatewayMutation, GatewayQuery, GatewaySubscription
 from schema.limits.bounds import Limits
-from schema.limits.deadline import executor_within
+from schema.limits.deadline import Deadlines, executor_within
 from schema.limits.extension import OperationLimits
 from schema.models import ModelMutation, ModelQueries, ModelSubscription
 from schema.node import Node, parse_id
@@ -103,6 +103,8 @@ class TrunklineSchema(strawberry.Schema):
     suggests = True
     """Whether an error about a document may name what was meant."""
 
+    executor: type[Deadlines] = CompiledExecutor
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for served in self._schema.type_map.values():
@@ -115,8 +117,13 @@ class TrunklineSchema(strawberry.Schema):
         found = copy(self)
         found.suggests = limits.introspection
         found.extensions = (lambda: OperationLimits(limits),)
-        found.execution_context_class = executor_within(Executor, limits.operation_seconds)
+        found.execution_context_class = executor_within(self.executor, limits.operation_seconds)
         return found
+
+    def execute_compiled(self, *, compiled: bool) -> None:
+        """By generated code, or all of it by graphql-core. The answers are the same."""
+        self.executor = CompiledExecutor if compiled else Executor
+        self.execution_context_class = self.executor
 
     def process_errors(
         self,
@@ -132,14 +139,17 @@ class TrunklineSchema(strawberry.Schema):
         present(errors, execution_context)
 
 
+CONFIG = StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=False)
+EXTENSIONS = (lambda: OperationLimits(Limits()),)
+
 schema = TrunklineSchema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
     types=[ConnectionTest],
-    config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=False),
-    execution_context_class=Executor,
-    extensions=[lambda: OperationLimits(Limits())],
+    config=CONFIG,
+    execution_context_class=CompiledExecutor,
+    extensions=EXTENSIONS,
 )
 
 __all__ = ["OperationContext", "schema"]

@@ -18,7 +18,7 @@ Dollars = NewType("Dollars", int)
 SafeInt = NewType("SafeInt", int)
 """A whole number that every JSON client can hold."""
 
-_LARGEST_SAFE = 2**53 - 1
+LARGEST_SAFE = 2**53 - 1
 
 
 def _parse_instant(value: object) -> datetime:
@@ -32,13 +32,13 @@ def _parse_decimal(value: object) -> int:
 
 
 def _parse_safe_int(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _LARGEST_SAFE:
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > LARGEST_SAFE:
         raise ValueError("SafeInt takes a whole number between -(2^53-1) and 2^53-1")
     return value
 
 
 def _format_safe_int(value: int) -> int:
-    if abs(value) > _LARGEST_SAFE:
+    if abs(value) > LARGEST_SAFE:
         raise ValueError("SafeInt can't carry this number")
     return value
 

@@ -57,6 +57,7 @@ def run_server(settings: Settings, *, beside: Beside | None = None) -> None:
     # Whatever is written, the database above all, is the owner's alone.
     os.umask(0o077)
     configure_logs(settings.log_format)
+    schema.execute_compiled(compiled=settings.compiled)
     make_data_dir(settings)
     held = credentials(settings)
     with (

@@ -39,6 +39,7 @@ _WHAT_TO_GIVE = {
     "most_sockets_per_viewer": "give a whole number from 1 to 4096",
     "most_streams_per_viewer": "give a whole number from 1 to 1000000",
     "provider_concurrency": "give a whole number from 1 to 10000",
+    "compiled": "give `on` or `off`",
 }
 _WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104  # recognised, not bound
 
@@ -81,6 +82,7 @@ class Settings(BaseSettings):
         default=DEFAULT_MOST_STREAMS_PER_VIEWER, ge=1, le=1_000_000
     )
     websocket_compression: bool = False
+    compiled: bool = True
 
     @field_validator("secret_keys", "allowed_hosts", "allowed_origins", mode="before")
     @classmethod

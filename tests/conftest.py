@@ -25,6 +25,7 @@ from db.engine import Database
 from db.migrate import migrate
 from resolvers.context import OperationContext, Viewer
 from schema.root import schema
+from server.settings import Settings
 from server.wiring import services_on
 from trunkline.secrets import Secrets, generate_secret_key
 from trunkline.services import Services
@@ -40,6 +41,10 @@ def skip_or_fail(reason: str) -> None:
     if IN_CI:
         pytest.fail(f"CI must have it: {reason}")
     pytest.skip(reason)
+
+
+# Every test passes with TRUNKLINE_COMPILED=false, and with true.
+schema.execute_compiled(compiled=Settings().compiled)
 
 
 class SetClock:

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 
 _INSTANT = re.compile(
     r"(\d{4}-\d{2}-\d{2})[Tt](\d{2}:\d{2}:\d{2})(\.\d{1,6})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
@@ -28,7 +29,10 @@ def parse_instant(text: str) -> datetime:
         raise BadInstant(f"no calendar has the instant {text}") from error
 
 
+@lru_cache(maxsize=4_096)  # Every group of a series has the same buckets.
 def format_instant(instant: datetime) -> str:
     """The canonical text of an aware instant: `2026-11-23T14:05:00Z`, decimals where it has any."""
-    text = instant.astimezone(UTC).isoformat()[: -len("+00:00")]
+    if instant.tzinfo is not UTC:
+        instant = instant.astimezone(UTC)
+    text = instant.isoformat()[: -len("+00:00")]
     return f"{text.rstrip('0') if instant.microsecond else text}Z"

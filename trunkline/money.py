@@ -31,6 +31,8 @@ def parse_dollars(text: str) -> int:
 
 def format_nanos(nanos: int) -> str:
     """The canonical text of an amount: `3`, `0.25`, `0.000000001`."""
+    if nanos == 0:  # Most buckets of most series.
+        return "0"
     whole, decimals = divmod(abs(nanos), NANOS_PER_DOLLAR)
     text = f"{whole}.{decimals:09d}".rstrip("0").rstrip(".") if decimals else str(whole)
     return f"-{text}" if nanos < 0 else text

@@ -10,8 +10,7 @@ A deadline can't interrupt what computes without waiting: the cost of an operati
 import asyncio
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graphql import GraphQLObjectType, OperationType
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
@@ -21,9 +20,16 @@ from resolvers.context import OperationContext
 from schema.limits.bounds import DEFAULT_OPERATION_SECONDS, OWN_TIME
 from trunkline.errors import TookTooLong
 
+if TYPE_CHECKING:
+    Base = StrawberryGraphQLCoreExecutionContext
+else:
+    Base = object
 
-class DeadlineExecutor(StrawberryGraphQLCoreExecutionContext):
-    """An executor of queries, mutations and single events of subscriptions."""
+
+class Deadlines(Base):
+    """An executor's deadlines: of queries, mutations and single events of subscriptions. Mix it in
+    before all that executes fields.
+    """
 
     operation_seconds = DEFAULT_OPERATION_SECONDS
     # Of the loop's clock; each operation and each event has its own.
@@ -92,10 +98,7 @@ class DeadlineExecutor(StrawberryGraphQLCoreExecutionContext):
         return TookTooLong(f"{took}: nothing was changed, try again later")
 
 
-@lru_cache(maxsize=16)
-def executor_within(
-    executor: type[DeadlineExecutor], operation_seconds: float
-) -> type[DeadlineExecutor]:
+def executor_within(executor: type[Deadlines], operation_seconds: float) -> type[Deadlines]:
     """The executor with another deadline."""
     return type(executor.__name__, (executor,), {"operation_seconds": operation_seconds})
 

@@ -100,6 +100,7 @@ def test_what_is_bound_is_a_name_of_ours(host: str, url: str, allowed: str | Non
         ("TRUNKLINE_PROVIDER_CONCURRENCY", "10001"),
         ("TRUNKLINE_MOST_AGENTS", "many"),
         ("TRUNKLINE_MOST_AGENTS", "1000001"),
+        ("TRUNKLINE_COMPILED", "perhaps"),
         ("TRUNKLINE_ADMIN_TOKEN", "hunter2"),
         ("TRUNKLINE_ADMIN_TOKEN", "hunter2 hunter2 hunter2"),
         ("TRUNKLINE_ALLOWED_HOSTS", "https://trunkline.example"),

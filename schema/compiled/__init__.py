@@ -1,0 +1,1 @@
+"""GraphQL operations executed by generated code; begin with `executing.py`."""

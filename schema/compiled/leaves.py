@@ -1,0 +1,92 @@
+"""How generated code serves the values of scalars and enumerations.
+
+Most values are of exactly the type that a scalar expects and are served as they are, so a test of
+the type is all they cost. Everything else goes through the type's own `coerce_output_value`, with
+the checks that graphql-core makes around it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from graphql import (
+    GraphQLBoolean,
+    GraphQLFloat,
+    GraphQLID,
+    GraphQLInt,
+    GraphQLLeafType,
+    GraphQLScalarType,
+    GraphQLString,
+)
+from strawberry.schema.schema_converter import CustomGraphQLEnumType
+
+from schema.compiled.fallback import SETTLED, require_settled
+from schema.compiled.names import Names
+
+
+@dataclass(frozen=True, slots=True)
+class ServedAsIs:
+    """Whole numbers from `least` to `most` leave a scalar as they are: `int` exactly, no `bool`."""
+
+    least: int
+    most: int
+
+
+AsIs = Mapping[str, ServedAsIs]
+"""By the scalar's name. What a custom scalar's serializer does may be said, never guessed."""
+
+
+def leaf_expression(type_: GraphQLLeafType, name: str, names: Names, as_is: AsIs) -> str:
+    """The value of the variable `name` as it is served; null was ruled out before."""
+    otherwise = f"{names.bind('leaf', served_leaf(type_))}({name})"
+    if isinstance(type_, CustomGraphQLEnumType):
+        return _enum_expression(type_, name, names, otherwise)
+    if type_ is GraphQLString or type_ is GraphQLID:
+        return f"{name} if type({name}) is str else {otherwise}"
+    if type_ is GraphQLBoolean:
+        return f"{name} if {name} is True or {name} is False else {otherwise}"
+    if type_ is GraphQLInt:
+        return (
+            f"{name} if type({name}) is int and -0x80000000 <= {name} < 0x80000000 else {otherwise}"
+        )
+    if type_ is GraphQLFloat:
+        return f"{name} if type({name}) is float and -inf < {name} < inf else {otherwise}"
+    if isinstance(type_, GraphQLScalarType) and (range_ := as_is.get(type_.name)) is not None:
+        bounds = f"{range_.least} <= {name} <= {range_.most}"
+        return f"{name} if type({name}) is int and {bounds} else {otherwise}"
+    coerce = names.bind("coerce", type_.coerce_output_value)
+    return (
+        f"s if type({name}) in settled and type(s := {coerce}({name})) in settled else {otherwise}"
+    )
+
+
+def served_leaf(type_: GraphQLLeafType) -> Callable[[Any], Any]:
+    """Serves any value, or raises what keeps it from being served."""
+    coerce = type_.coerce_output_value
+
+    def serve(value: Any) -> Any:
+        require_settled(value)
+        served = coerce(value)
+        if type(served) not in SETTLED:
+            require_settled(served)
+        return served
+
+    return serve
+
+
+def _enum_expression(type_: CustomGraphQLEnumType, name: str, names: Names, otherwise: str) -> str:
+    cls = type_.wrapped_cls
+    if type(type_) is not CustomGraphQLEnumType or not issubclass(cls, Enum):
+        return otherwise
+    served: dict[str, str] = {}
+    for member in cls:
+        try:
+            served[member._name_] = type_.coerce_output_value(member)
+        except Exception as error:  # noqa: BLE001  # one that isn't served: the standard says so
+            del error
+    # By its name: hashing a member costs more. What has no such name raises, and is the standard's.
+    return (
+        f"{names.bind('wire', served)}[{name}._name_] "
+        f"if type({name}) is {names.bind('enum', cls)} else {otherwise}"
+    )

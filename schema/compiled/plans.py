@@ -1,0 +1,123 @@
+"""What is known of one selection and kept for the next time that it is executed."""
+
+from graphql import (
+    GraphQLField,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    GraphQLSchema,
+)
+from graphql.execution.collect_fields import (
+    CollectedFields,
+    FieldDetailsList,
+    GroupedFieldSet,
+)
+from graphql.language import FieldNode
+
+from schema.compiled.leaves import AsIs
+from schema.compiled.shapes import Collect, Shapes
+from schema.compiled.source import Complete, compile_fields, compile_value
+from schema.compiled_input.resolving import Resolve, compiled_resolve
+
+
+class FieldPlan:
+    """A field that is resolved by a call, with what the executor looks up for it each time."""
+
+    __slots__ = ("definition", "nodes", "resolve", "takes_arguments", "type")
+
+    def __init__(
+        self, definition: GraphQLField, nodes: list[FieldNode], resolve: Resolve | None
+    ) -> None:
+        self.definition = definition
+        self.type: GraphQLOutputType = definition.type
+        self.nodes = nodes
+        self.resolve = resolve
+        self.takes_arguments = bool(definition.args or nodes[0].arguments)
+
+
+class ObjectPlan:
+    """The fields selected of an object: `read` gives the plain ones, and a place to the others."""
+
+    __slots__ = ("read", "resolved")
+
+    def __init__(self, read: Complete, resolved: list[tuple[str, FieldDetailsList]]) -> None:
+        self.read = read
+        self.resolved = resolved
+
+
+class Plan:
+    """One operation with one choice of `@include` and `@skip`, for as long as it is cached.
+
+    The executor's own memo of collected fields is part of it, and keeps alive the lists by whose
+    identity everything else here is found. What is None was tried, and is the standard's.
+    """
+
+    def __init__(self, schema: GraphQLSchema, as_is: AsIs) -> None:
+        self.root: GroupedFieldSet | None = None
+        self.collected: dict[
+            tuple[GraphQLObjectType, int], tuple[FieldDetailsList, CollectedFields]
+        ] = {}
+        self.fields: dict[int, FieldPlan | None] = {}
+        self.objects: dict[int, ObjectPlan] = {}
+        self.values: dict[tuple[GraphQLObjectType, int], Complete | None] = {}
+        self.lists: dict[tuple[int, GraphQLOutputType], Complete | None] = {}
+        self._schema = schema
+        self._as_is = as_is
+
+    def plan_field(
+        self, parent: GraphQLObjectType, selections: FieldDetailsList
+    ) -> FieldPlan | None:
+        """How the field is resolved; None where the schema has no such field."""
+        nodes = [details.node for details in selections]
+        definition = self._schema.get_field(parent, nodes[0].name.value)
+        planned = (
+            None
+            if definition is None
+            else FieldPlan(definition, nodes, compiled_resolve(self._schema, definition))
+        )
+        self.fields[id(selections)] = planned
+        return planned
+
+    def plan_object(
+        self, parent: GraphQLObjectType, grouped: GroupedFieldSet, collect: Collect
+    ) -> ObjectPlan:
+        """Which of the fields are plain, and the code that reads them."""
+        shapes = Shapes(self._schema, collect)
+        fields = [
+            (name, shapes.field(parent, name, selections)) for name, selections in grouped.items()
+        ]
+        planned = ObjectPlan(
+            compile_fields(fields, self._as_is),
+            [(name, grouped[name]) for name, field in fields if field is None],
+        )
+        self.objects[id(grouped)] = planned
+        return planned
+
+    def plan_value(
+        self, type_: GraphQLObjectType, selections: FieldDetailsList, collect: Collect
+    ) -> Complete | None:
+        """The code that completes an object of this type with all below it."""
+        complete = self._compiled(GraphQLNonNull(type_), selections, collect)
+        self.values[type_, id(selections)] = complete
+        return complete
+
+    def plan_list(
+        self, item_type: GraphQLOutputType, selections: FieldDetailsList, collect: Collect
+    ) -> Complete | None:
+        """The code that completes a list of these items."""
+        list_type = GraphQLNonNull(GraphQLList(item_type))
+        complete = self._compiled(list_type, selections, collect)
+        self.lists[id(selections), item_type] = complete
+        return complete
+
+    def _compiled(
+        self, type_: GraphQLOutputType, selections: FieldDetailsList, collect: Collect
+    ) -> Complete | None:
+        if not Shapes.ordinary(selections):
+            return None
+        try:
+            value = Shapes(self._schema, collect).value(type_, selections)
+            return None if value is None else compile_value(value, self._as_is)
+        except RecursionError:
+            return None

@@ -1,0 +1,126 @@
+"""Writes the Python that completes a shape: attributes in, dictionaries for JSON out.
+
+For `{ name pricing { tiered } }` on a list of models it writes
+
+    def fields_1(v):
+        a0 = v.tiered
+        return {"tiered": a0 if a0 is True or a0 is False else leaf_0(a0)}
+
+    def fields_2(v):
+        a0 = v.name
+        a1 = v.pricing
+        return {"name": …, "pricing": None if a1 is None else object_1(a1)}
+
+where `object_1` checks that its argument is an object of the type, and is `fields_1` then. Wherever
+a value is not what the schema promises, the code raises, and the standard execution completes it.
+"""
+
+from collections.abc import Callable, Iterable
+from keyword import iskeyword
+from math import inf
+from typing import Any
+
+from graphql import GraphQLObjectType, is_leaf_type
+
+from schema.compiled.fallback import (
+    LISTS,
+    NO_INFO,
+    SETTLED,
+    NeedsStandard,
+    known_classes,
+    require_list,
+    require_object,
+)
+from schema.compiled.leaves import AsIs, leaf_expression
+from schema.compiled.names import Names
+from schema.compiled.shapes import PlainField, Selected, Value
+
+Complete = Callable[[Any], Any]
+"""Completes a value, or raises: an `Exception` or `NeedsStandard`."""
+
+_ALWAYS = {
+    "NeedsStandard": NeedsStandard,
+    "NO_INFO": NO_INFO,
+    "inf": inf,
+    "known": known_classes(),
+    "lists": LISTS,
+    "require_list": require_list,
+    "require_object": require_object,
+    "settled": SETTLED,
+}
+
+
+def compile_value(value: Value, as_is: AsIs) -> Complete:
+    """The function that completes one value that isn't null."""
+    writer = _Writer(as_is)
+    result = writer.settled_value(value, "v", 0)
+    return writer.function("complete", f"    return {result}\n")
+
+
+def compile_fields(fields: Iterable[tuple[str, PlainField | None]], as_is: AsIs) -> Complete:
+    """The function from an object to its response, for an object that was checked.
+
+    The response holds every name in the given order, and None where the field is not plain.
+    """
+    writer = _Writer(as_is)
+    return writer.function("complete", writer.body(fields))
+
+
+class _Writer:
+    def __init__(self, as_is: AsIs) -> None:
+        self._names = Names(_ALWAYS)
+        self._as_is = as_is
+        self._texts: list[str] = []
+
+    def function(self, name: str, body: str) -> Complete:
+        self._texts.append(f"def {name}(v):\n{body}")
+        complete: Complete = self._names.run("\n".join(self._texts))[name]
+        return complete
+
+    def body(self, fields: Iterable[tuple[str, PlainField | None]]) -> str:
+        reads: list[str] = []
+        entries: list[str] = []
+        for number, (response_name, field) in enumerate(fields):
+            served = "None"
+            if field is not None and field.value is None:
+                served = repr(field.read)
+            elif field is not None and field.value is not None:
+                name = f"a{number}"
+                reads.append(f"    {name} = {self._read(field)}\n")
+                served = self.nullable_value(field.value, name, 0)
+            entries.append(f"        {response_name!r}: {served},\n")
+        return f"{''.join(reads)}    return {{\n{''.join(entries)}    }}\n"
+
+    def nullable_value(self, value: Value, name: str, depth: int) -> str:
+        settled = self.settled_value(value, name, depth)
+        return f"None if {name} is None else ({settled})" if value.nullable else settled
+
+    def settled_value(self, value: Value, name: str, depth: int) -> str:
+        match value.of:
+            case Selected(type=type_, fields=fields):
+                return f"{self._object(type_, fields)}({name})"
+            case Value() as item:
+                inner = f"x{depth}"
+                served = self.nullable_value(item, inner, depth + 1)
+                items = f"({name} if type({name}) in lists else require_list({name}))"
+                return f"[{served} for {inner} in {items}]"
+            case leaf if is_leaf_type(leaf):
+                return leaf_expression(leaf, name, self._names, self._as_is)
+        raise TypeError(f"no shape: {value!r}")
+
+    def _object(self, type_: GraphQLObjectType, fields: tuple[PlainField, ...]) -> str:
+        check = "    if type(v) not in known: require_object(v)\n"
+        if type_.is_type_of is not None:
+            is_type_of = self._names.bind("is_type_of", type_.is_type_of)
+            check += f"    if {is_type_of}(v, NO_INFO) is not True: raise NeedsStandard\n"
+        body = self.body((field.response_name, field) for field in fields)
+        name = self._names.fresh("object")
+        self._texts.append(f"def {name}(v):\n{check}{body}")
+        return name
+
+    def _read(self, field: PlainField) -> str:
+        if not isinstance(field.read, str):
+            return f"{self._names.bind('read', field.read)}(v)"
+        if field.read.isidentifier() and not iskeyword(field.read):
+            return f"v.{field.read}"
+        return f"getattr(v, {field.read!r})"

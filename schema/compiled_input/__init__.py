@@ -1,0 +1,1 @@
+"""Variables and inputs read by generated code; begin with `variables.py`."""

@@ -1,0 +1,101 @@
+"""SQLite's driver: one trip to its thread a statement, and nothing lost by it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from db.engine import Database
+from db.one_trip import OneTripConnection
+
+ROWS = 2_500
+
+
+@pytest.fixture
+def trips(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What was asked of the threads."""
+    made: list[Any] = []
+    visit = OneTripConnection.visit
+
+    async def counted(self: OneTripConnection, work: Any, *arguments: Any) -> Any:
+        made.append(work)
+        return await visit(self, work, *arguments)
+
+    monkeypatch.setattr(OneTripConnection, "visit", counted)
+    return made
+
+
+@pytest.fixture
+async def path(tmp_path: Path) -> Path:
+    found = tmp_path / "numbers.db"
+    database = Database.open(f"sqlite+aiosqlite:///{found}")
+
+    async def fill(connection: Any) -> None:
+        await connection.execute(text("CREATE TABLE numbers (n INTEGER PRIMARY KEY)"))
+        await connection.execute(
+            text("INSERT INTO numbers (n) VALUES (:n)"), [{"n": number} for number in range(ROWS)]
+        )
+
+    await database.transact(fill)
+    await database.close()
+    return found
+
+
+async def test_a_read_makes_a_trip_for_each_statement(path: Path, trips: list[Any]) -> None:
+    database = Database.open(f"sqlite+aiosqlite:///{path}")
+    async with database.read() as connection:
+        await connection.scalar(text("SELECT 1"))  # The first of a connection asks it about itself.
+    trips.clear()
+    async with database.read() as connection:
+        assert await connection.scalar(text("SELECT 1")) == 1
+        assert await connection.scalar(text("SELECT max(n) FROM numbers")) == ROWS - 1
+    assert len(trips) == 2
+    trips.clear()
+    async with database.read():
+        pass
+    assert not trips
+    await database.close()
+
+
+async def test_results_longer_than_a_trip_are_whole(path: Path) -> None:
+    database = Database.open(f"sqlite+aiosqlite:///{path}")
+    every = text("SELECT n FROM numbers ORDER BY n")
+    async with database.read() as connection:
+        assert list((await connection.execute(every)).scalars()) == list(range(ROWS))
+        async with connection.stream(every) as streamed:
+            assert [n async for n in streamed.scalars()] == list(range(ROWS))
+        async with connection.stream(every) as streamed:
+            assert (await streamed.fetchmany(7))[-1] == (6,)
+        assert await connection.scalar(text("SELECT 1")) == 1, "one that was left lets others in"
+    await database.close()
+
+
+async def test_a_reader_sees_one_state_from_its_first_statement(path: Path) -> None:
+    database = Database.open(f"sqlite+aiosqlite:///{path}")
+    count = text("SELECT count(*) FROM numbers")
+
+    async def add(connection: Any) -> None:
+        await connection.execute(text("INSERT INTO numbers (n) VALUES (-1)"))
+
+    async with database.read() as connection:
+        assert await connection.scalar(count) == ROWS
+        await database.transact(add)
+        assert await connection.scalar(count) == ROWS
+    async with database.read() as connection:
+        assert await connection.scalar(count) == ROWS + 1
+    await database.close()
+
+
+async def test_what_failed_is_rolled_back(path: Path) -> None:
+    database = Database.open(f"sqlite+aiosqlite:///{path}")
+
+    async def fail(connection: Any) -> None:
+        await connection.execute(text("DELETE FROM numbers"))
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        await database.transact(fail)
+    async with database.read() as connection:
+        assert await connection.scalar(text("SELECT count(*) FROM numbers")) == ROWS
+    await database.close()
