@@ -28,7 +28,7 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         """The executor of one event."""
         if self._audience is None and isinstance(self.context_value, OperationContext):
             viewer = self.context_value.viewer
-            name = None if viewer is None else viewer.name
+            name = None if viewer is None else viewer.audience
             # Documents of one text are parsed once, and so are one operation. One text for all.
             self._audience = sys.intern(
                 f"{id(self.operation)} {name!r} {self.variable_values.coerced!r}"

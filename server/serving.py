@@ -105,6 +105,7 @@ async def _serve(
             print(f"\nOpen GraphiQL, once and within 10 minutes:\n  {link}\n", flush=True)  # noqa: T201
 
         await make_server(door, announce).serve([listener])
+        await door.gate.drain()
     log.info("stopped")
 
 
@@ -118,7 +119,7 @@ def front_door(services: Services, settings: Settings, admin_token: str) -> Fron
         async with services.database.read() as connection:
             await installed_value(connection, "ready")
 
-    gate = Gate(services.database, services.clock, admin_token)
+    gate = Gate(services.database, services.clock, admin_token, services.events)
     return FrontDoor(
         schema=schema,
         make_context=make_context,
