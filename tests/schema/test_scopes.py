@@ -53,7 +53,7 @@ def literal(kind: Any) -> str:
     if isinstance(kind, GraphQLList):
         return "[]"
     if isinstance(kind, GraphQLEnumType):
-        return next(iter(kind.values))
+        return str(next(iter(kind.values)))
     if isinstance(kind, GraphQLInputObjectType):
         needed = [name for name, field in kind.fields.items() if is_required_input_field(field)]
         if kind.is_one_of:

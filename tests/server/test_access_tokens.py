@@ -51,14 +51,13 @@ class Served:
         return await self.client.post("/graphql", json=body, headers=bearer(text) | headers)
 
     async def watching(
-        self, payload: dict[str, str] | None = None, **headers: str
+        self, payload: dict[str, str] | None = None, headers: dict[str, str] | None = None
     ) -> ClientConnection:
         """A socket with a subscription whose first result has come."""
-        sent = {name.replace("_", "-"): value for name, value in headers.items()}
         connection = await connect(
             f"ws://127.0.0.1:{self.port}/graphql",
             subprotocols=["graphql-transport-ws"],  # type: ignore[list-item]  # a NewType of str
-            additional_headers=sent,
+            additional_headers=headers,
         )
         self.opened.append(connection)
         await connection.send(json.dumps({"type": "connection_init", "payload": payload or {}}))
@@ -177,10 +176,10 @@ async def test_a_revoked_token_is_refused_at_once(served: Served) -> None:
 async def test_sockets_of_a_revoked_token_are_closed_with_4403(served: Served) -> None:
     made = await served.token(AccessScope.READ)
     other = await served.token(AccessScope.READ, name="other")
-    by_header = await served.watching(Authorization=f"Bearer {made.text}")
+    by_header = await served.watching(headers=bearer(made.text))
     by_init = await served.watching(bearer(made.text))
-    replaced = await served.watching(bearer(other.text), Authorization=f"Bearer {made.text}")
-    admin = await served.watching(bearer(TOKEN), Authorization=f"Bearer {made.text}")
+    replaced = await served.watching(bearer(other.text), bearer(made.text))
+    admin = await served.watching(bearer(TOKEN), bearer(made.text))
     await revoke_token(served.services, made.token.id)
     assert await closed(by_header) == 4403
     assert await closed(by_init) == 4403
@@ -264,7 +263,7 @@ async def test_a_token_is_exchanged_for_a_session_of_the_same_rights(served: Ser
 async def test_a_session_ends_with_its_token(served: Served) -> None:
     made = await served.token(AccessScope.READ)
     own = await session_of(served, made.text)
-    connection = await served.watching(**own)
+    connection = await served.watching(headers=own)
     await revoke_token(served.services, made.token.id)
     assert await closed(connection) == 4403
     ended = await served.client.post("/graphql", json=ASK, headers=own)
@@ -302,7 +301,7 @@ async def test_wrong_tokens_are_slowed_and_valid_ones_are_not(
     session = await served.client.post("/session", json={"code": "guessed"})
     assert session.status_code == 429
     with pytest.raises(InvalidStatus) as caught:
-        await served.watching(Authorization=f"Bearer {WRONG}")
+        await served.watching(headers=bearer(WRONG))
     assert caught.value.response.status_code == 429
     assert (await served.ask(made.text)).status_code == 200
     assert (await served.ask(TOKEN)).status_code == 200
