@@ -6,7 +6,6 @@ operation would serve rows that have changed since.
 
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, TypeVar
 
 from aiodataloader import DataLoader
@@ -45,8 +44,6 @@ class Viewer:
     """Of the access token that let them in, themselves or their session."""
     token: bytes | None = field(default=None, repr=False)
     """The hash of that token."""
-    access_ends_at: datetime | None = None
-    """When that token expires, where it does."""
 
     @property
     def proofs(self) -> tuple[bytes, ...]:

@@ -149,12 +149,10 @@ class Gate:
         return BegunSession(token, expires_at)
 
     async def begin_session_of(self, viewer: Viewer) -> BegunSession:
-        """A session that may do what this viewer's token may, for as long as that is let in."""
+        """A session that may do what this viewer's token may, while that is let in itself."""
         token = secrets.token_urlsafe(32)
         now = self._clock()
         expires_at = now + SESSION_LENGTH
-        if viewer.access_ends_at is not None:
-            expires_at = min(expires_at, viewer.access_ends_at)
 
         async def begin(connection: Connection) -> None:
             await add_session(
@@ -207,7 +205,6 @@ def _viewer(token: AccessTokenRow, token_hash: bytes) -> Viewer:
         access=access,
         token_id=token.id,
         token=token_hash,
-        access_ends_at=token.expires_at,
     )
 
 
