@@ -1,6 +1,7 @@
 """What is let in, as the store sees it: by one rule for a row and for many hashes at once."""
 
 from datetime import timedelta
+from functools import partial
 
 from db.access_tokens import (
     delete_token,
@@ -150,14 +151,13 @@ async def test_pages_come_by_name_and_rows_come_back_as_they_were(
 async def test_a_use_is_stored_unless_one_was_lately(database: Database, clock: SetClock) -> None:
     token_id = await insert(database, clock)
     assert token_id is not None
-    minute = timedelta(minutes=1)
     stored = []
     for seconds in (0, 59, 1):
         clock.advance(seconds=seconds)
-        now = clock()
         await database.transact(
-            lambda connection, now=now: note_use(connection, token_id, now=now, every=minute)
+            partial(note_use, token_id=token_id, now=clock(), every=timedelta(minutes=1))
         )
         async with database.read() as connection:
             stored.append((await load_tokens(connection, [token_id]))[token_id].last_used_at)
-    assert stored == [now - minute, now - minute, now]
+    began = clock() - timedelta(minutes=1)
+    assert stored == [began, began, clock()]
