@@ -12,8 +12,11 @@ from db.tables import failover_chains, models, providers
 
 @dataclass(frozen=True, slots=True)
 class NamedRow:
-    """A chain, whose `provider_slug` is None, by its slug; or a model by its wire name."""
+    """A chain, whose `provider_slug` is None, by its slug; or a model, whose `chain_id` is None, by
+    its wire name.
+    """
 
+    chain_id: int | None
     provider_slug: str | None
     name: str
     title: str
@@ -27,11 +30,16 @@ async def usable_names(connection: AsyncConnection) -> list[NamedRow]:
     key that they need.
     """
     chains = await connection.execute(
-        select(failover_chains.c.slug, failover_chains.c.name, failover_chains.c.created_at)
+        select(
+            failover_chains.c.id,
+            failover_chains.c.slug,
+            failover_chains.c.name,
+            failover_chains.c.created_at,
+        )
         .where(failover_chains.c.deleted_at.is_(None), failover_chains.c.enabled.is_(True))
         .order_by(failover_chains.c.slug)
     )
-    found = [NamedRow(None, row.slug, row.name, row.created_at) for row in chains]
+    found = [NamedRow(row.id, None, row.slug, row.name, row.created_at) for row in chains]
     usable = await connection.execute(
         select(providers.c.slug, models.c.wire_name, models.c.name, models.c.created_at)
         .join(providers, providers.c.id == models.c.provider_id)
@@ -48,5 +56,5 @@ async def usable_names(connection: AsyncConnection) -> list[NamedRow]:
         )
         .order_by(providers.c.slug, models.c.wire_name)
     )
-    found += [NamedRow(row.slug, row.wire_name, row.name, row.created_at) for row in usable]
+    found += [NamedRow(None, row.slug, row.wire_name, row.name, row.created_at) for row in usable]
     return found

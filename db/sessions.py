@@ -3,7 +3,6 @@
 Whatever has expired is swept away by the next write, so neither table grows.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,11 +14,14 @@ from db.tables import browser_sessions, sign_in_codes
 
 @dataclass(frozen=True, slots=True)
 class BrowserSessionRow:
-    """A browser that is signed in until `expires_at`."""
+    """A browser that is signed in until `expires_at`, or until the access token of the given hash
+    is no longer let in, where it was begun with one.
+    """
 
     id: int
     created_at: datetime
     expires_at: datetime
+    access_token_hash: bytes | None
 
 
 async def add_code(
@@ -43,13 +45,21 @@ async def take_code(connection: AsyncConnection, code_hash: bytes, *, now: datet
 
 
 async def add_session(
-    connection: AsyncConnection, token_hash: bytes, *, now: datetime, expires_at: datetime
+    connection: AsyncConnection,
+    token_hash: bytes,
+    *,
+    now: datetime,
+    expires_at: datetime,
+    access_token_hash: bytes | None = None,
 ) -> None:
-    """Begin a browser session."""
+    """Begin a browser session, perhaps with the access token of this hash."""
     await connection.execute(delete(browser_sessions).where(browser_sessions.c.expires_at <= now))
     await connection.execute(
         insert(browser_sessions).values(
-            token_hash=token_hash, created_at=now, expires_at=expires_at
+            token_hash=token_hash,
+            created_at=now,
+            expires_at=expires_at,
+            access_token_hash=access_token_hash,
         )
     )
 
@@ -60,23 +70,12 @@ async def find_session(
     """The session of this token, unless it has expired or was ended."""
     table = browser_sessions
     found = await connection.execute(
-        select(table.c.id, table.c.created_at, table.c.expires_at).where(
+        select(table.c.id, table.c.created_at, table.c.expires_at, table.c.access_token_hash).where(
             table.c.token_hash == token_hash, table.c.expires_at > now
         )
     )
     row = found.one_or_none()
-    return None if row is None else BrowserSessionRow(row.id, row.created_at, row.expires_at)
-
-
-async def living_sessions(
-    connection: AsyncConnection, token_hashes: Sequence[bytes], *, now: datetime
-) -> frozenset[bytes]:
-    """Those of these tokens whose sessions have neither expired nor ended."""
-    table = browser_sessions
-    statement = select(table.c.token_hash).where(
-        table.c.token_hash.in_(token_hashes), table.c.expires_at > now
-    )
-    return frozenset(await connection.scalars(statement))
+    return None if row is None else BrowserSessionRow(*row)
 
 
 async def end_session(connection: AsyncConnection, token_hash: bytes) -> None:

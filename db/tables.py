@@ -305,6 +305,32 @@ browser_sessions = Table(
     Column("token_hash", blob(), nullable=False, unique=True),
     Column("created_at", Instant(), nullable=False),
     Column("expires_at", Instant(), nullable=False),
+    # Of the access token that it was begun with, whose fate it shares; null for a sign-in link.
+    Column("access_token_hash", blob()),
+    sqlite_autoincrement=True,
+    sqlite_strict=True,
+)
+
+access_tokens = Table(
+    "access_tokens",
+    metadata,
+    Column("id", whole(), primary_key=True, autoincrement=True),
+    Column("name", plain_text(), nullable=False),
+    Column("name_folded", plain_text(), nullable=False, unique=True),
+    Column("token_hash", blob(), nullable=False, unique=True),
+    Column("masked", plain_text(), nullable=False),
+    # The token before the last rotation, and until when it is let in beside the present one.
+    Column("previous_hash", blob(), unique=True),
+    Column("previous_until", Instant()),
+    # JSON lists; null limits to nothing in particular.
+    Column("scopes", plain_text(), nullable=False),
+    Column("chain_ids", plain_text()),
+    Column("agents", plain_text()),
+    Column("expires_at", Instant()),
+    Column("created_at", Instant(), nullable=False),
+    Column("rotated_at", Instant()),
+    # Written at most once a minute.
+    Column("last_used_at", Instant()),
     sqlite_autoincrement=True,
     sqlite_strict=True,
 )

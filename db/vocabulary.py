@@ -218,3 +218,15 @@ class AttemptOutcome(StrEnum):
     UNSUPPORTED = "UNSUPPORTED"
     BUSY = "BUSY"
     OVER_BUDGET = "OVER_BUDGET"
+
+
+class AccessScope(StrEnum):
+    """What an access token may be used for. ADMIN includes the others, and CONFIGURE includes READ,
+    as every change answers with what it changed.
+    """
+
+    ADMIN = "ADMIN"
+    CONFIGURE = "CONFIGURE"
+    READ = "READ"
+    INGEST = "INGEST"
+    GATEWAY = "GATEWAY"

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 from aiodataloader import DataLoader
 
+from db.vocabulary import AccessScope
+from trunkline.access.allowed import FULL_ACCESS, Access
 from trunkline.errors import TrunklineError
 from trunkline.listeners import Listeners, OneListener
 from trunkline.services import Services
@@ -39,6 +41,23 @@ class Viewer:
     """The hash of a browser session's token, where one let them in."""
     agent: str = ""
     """Whose usage their requests through the gateway are, unless they say otherwise."""
+    access: Access = FULL_ACCESS
+    token_id: int | None = None
+    """Of the access token that let them in, themselves or their session."""
+    token: bytes | None = field(default=None, repr=False)
+    """The hash of that token."""
+
+    @property
+    def proofs(self) -> tuple[bytes, ...]:
+        """What let them in and may end: hashes of a session and of an access token."""
+        return tuple(one for one in (self.session, self.token) if one is not None)
+
+    @property
+    def audience(self) -> str:
+        """The same for those, and only those, who may see the same: what a token may do never
+        changes.
+        """
+        return self.name if self.token_id is None else f"token {self.token_id}"
 
 
 class OperationContext:
@@ -78,6 +97,19 @@ class OperationContext:
         if self.viewer is None:
             raise Unauthenticated
         return self._services
+
+    def require(self, *scopes: AccessScope) -> None:
+        """Raise `Unauthenticated`, or `Forbidden` for a caller whose token lacks one of these."""
+        if self.viewer is None:
+            raise Unauthenticated
+        self.viewer.access.require(*scopes)
+
+    @property
+    def access(self) -> Access:
+        """What the caller may do. Raises `Unauthenticated`."""
+        if self.viewer is None:
+            raise Unauthenticated
+        return self.viewer.access
 
     async def load(
         self, batch: Callable[[Services, Sequence[K]], Awaitable[Mapping[K, V]]], key: K

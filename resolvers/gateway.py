@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from db import chains as stored_chains
@@ -91,8 +91,10 @@ async def step_by_id(context: OperationContext, step_id: int | None) -> StepRow 
 async def run_chain(context: OperationContext, prompt: Prompt) -> RunOutcome:
     """`runFailoverChain`."""
     services = context.services
+    if prompt.agent is None and context.viewer is not None and context.viewer.agent:
+        prompt = replace(prompt, agent=context.viewer.agent)
     try:
-        run = await run_prompt(services, await checked_prompt(services, prompt))
+        run = await run_prompt(services, await checked_prompt(services, prompt, context.access))
     except Refused as refusal:
         return RunOutcome(user_errors=refusal.problems)
     return RunOutcome(

@@ -92,7 +92,7 @@ async def subject_of(context: OperationContext, group: Group) -> object | None:
 async def record_usage(context: OperationContext, events: Sequence[NewUsageEvent]) -> RecordOutcome:
     """`recordUsage`."""
     try:
-        done = await run_record(context.services, events)
+        done = await run_record(context.services, events, access=context.access)
     except Refused as refusal:
         return RecordOutcome(user_errors=refusal.problems)
     return RecordOutcome(recorded=done.recorded, duplicates=done.duplicates)

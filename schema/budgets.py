@@ -9,6 +9,7 @@ from strawberry import UNSET
 from db.budget_alerts import AlertRow
 from db.budgets import BudgetRow
 from db.paging import Slice
+from db.vocabulary import AccessScope
 from resolvers import budgets
 from resolvers.budgets import BudgetOutcome
 from resolvers.outcome import Outcome
@@ -160,12 +161,20 @@ def _new_alerts(info: Info, budget_ids: BudgetIds = UNSET) -> AsyncIterator[Chan
 class BudgetQuery:
     """Fields of Query."""
 
-    budgets: Any = resolved(_budgets, "Every budget, by name.", graphql_type=Connection[Budget])
+    budgets: Any = resolved(
+        _budgets, "Every budget, by name.", graphql_type=Connection[Budget], scope=AccessScope.READ
+    )
     budget: Any = resolved(
-        _budget, "One budget; null where there is none.", graphql_type=Budget | None
+        _budget,
+        "One budget; null where there is none.",
+        graphql_type=Budget | None,
+        scope=AccessScope.READ,
     )
     budget_alerts: Any = resolved(
-        _alerts, "The alerts that budgets gave, newest first.", graphql_type=Connection[BudgetAlert]
+        _alerts,
+        "The alerts that budgets gave, newest first.",
+        graphql_type=Connection[BudgetAlert],
+        scope=AccessScope.READ,
     )
 
 
@@ -174,20 +183,28 @@ class BudgetMutation:
     """Fields of Mutation."""
 
     create_budget: Any = changing(
-        _create, "Creates a budget.", graphql_type=CreateBudgetPayload | None
+        _create,
+        "Creates a budget.",
+        graphql_type=CreateBudgetPayload | None,
+        scope=AccessScope.CONFIGURE,
     )
     update_budget: Any = changing(
-        _update, "Changes what is given.", graphql_type=UpdateBudgetPayload | None
+        _update,
+        "Changes what is given.",
+        graphql_type=UpdateBudgetPayload | None,
+        scope=AccessScope.CONFIGURE,
     )
     rotate_budget_webhook_secret: Any = changing(
         _rotate,
         "Gives a budget's webhook a new secret.",
         graphql_type=RotateBudgetWebhookSecretPayload | None,
+        scope=AccessScope.CONFIGURE,
     )
     delete_budget: Any = changing(
         _delete,
         "Deletes a budget; the alerts that it gave stay.",
         graphql_type=DeleteBudgetPayload | None,
+        scope=AccessScope.CONFIGURE,
     )
 
 
@@ -201,9 +218,11 @@ class BudgetSubscription:
         "or no longer does, that its period turns, that a delivery to its webhook ends. What is "
         "spent changes too often to tell each time: see `usageUpdated`.",
         graphql_type=BudgetChange,
+        scope=AccessScope.READ,
     )
     budget_alert: Any = watching(
         _new_alerts,
         "READY, then each alert as it is given: read `budgetAlerts` at READY, and none is missed.",
         graphql_type=BudgetAlertChange,
+        scope=AccessScope.READ,
     )

@@ -10,7 +10,7 @@ from strawberry import UNSET, Maybe
 from db.chains import ChainRow, StepRow
 from db.models import ModelRow
 from db.paging import Slice
-from db.vocabulary import ChangeKind, Delivery
+from db.vocabulary import AccessScope, ChangeKind, Delivery
 from resolvers import chains, gateway, models
 from resolvers.gateway import HealthRow
 from resolvers.outcome import Outcome
@@ -230,9 +230,13 @@ class ChainQuery:
         _chains,
         "Every failover chain, by name.",
         graphql_type=Connection[FailoverChain],
+        scope=AccessScope.READ,
     )
     failover_chain: Any = resolved(
-        _chain, "One chain; null where there is none.", graphql_type=FailoverChain | None
+        _chain,
+        "One chain; null where there is none.",
+        graphql_type=FailoverChain | None,
+        scope=AccessScope.READ,
     )
 
 
@@ -241,20 +245,28 @@ class ChainMutation:
     """Fields of Mutation."""
 
     create_failover_chain: Any = changing(
-        _create, "Creates a chain with its steps.", graphql_type=CreateFailoverChainPayload | None
+        _create,
+        "Creates a chain with its steps.",
+        graphql_type=CreateFailoverChainPayload | None,
+        scope=AccessScope.CONFIGURE,
     )
     update_failover_chain: Any = changing(
-        _update, "Changes what is given.", graphql_type=UpdateFailoverChainPayload | None
+        _update,
+        "Changes what is given.",
+        graphql_type=UpdateFailoverChainPayload | None,
+        scope=AccessScope.CONFIGURE,
     )
     reorder_failover_chain: Any = changing(
         _reorder,
         "Puts the steps into another order.",
         graphql_type=ReorderFailoverChainPayload | None,
+        scope=AccessScope.CONFIGURE,
     )
     delete_failover_chain: Any = changing(
         _delete,
         "Deletes a chain; usage history keeps its name.",
         graphql_type=DeleteFailoverChainPayload | None,
+        scope=AccessScope.CONFIGURE,
     )
 
 
@@ -263,5 +275,8 @@ class ChainSubscription:
     """Fields of Subscription."""
 
     failover_chain_changed: Any = watching(
-        _changes, "READY, then each change of a chain.", graphql_type=FailoverChainChange
+        _changes,
+        "READY, then each change of a chain.",
+        graphql_type=FailoverChainChange,
+        scope=AccessScope.READ,
     )

@@ -10,6 +10,7 @@ from enum import Enum
 import strawberry
 
 from db.vocabulary import (
+    AccessScope,
     BudgetAction,
     BudgetPeriod,
     BudgetScopeKind,
@@ -253,5 +254,18 @@ enum_type(
         "PENDING": "Not there yet: it is tried, and tried again.",
         "DELIVERED": "The receiver took it.",
         "FAILED": "Given up.",
+    },
+)
+
+enum_type(
+    AccessScope,
+    description="What an access token may be used for.",
+    values={
+        "ADMIN": "Everything, and access tokens themselves.",
+        "CONFIGURE": "Changing providers, models, chains and budgets. It includes READ.",
+        "READ": "Reading and watching, the export of usage, and the schema.",
+        "INGEST": "Reporting usage: `recordUsage` and the import.",
+        "GATEWAY": "Asking models through the gateway: everything below `/v1/`. With READ also "
+        "`runFailoverChain`.",
     },
 )

@@ -12,6 +12,7 @@ from graphql import GraphQLError
 
 from db.paging import BadCursor
 from resolvers.context import OperationContext, Unauthenticated
+from trunkline.access.allowed import Forbidden
 from trunkline.errors import BadRequest, RateLimited, TookTooLong
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ def present(errors: Sequence[GraphQLError], context: "ExecutionContext | None") 
         extensions: dict[str, object] = {"code": code}
         if request_id is not None:
             extensions["requestId"] = request_id
+        if isinstance(cause, Forbidden):
+            extensions["missingScope"] = cause.missing.value
+            extensions["scopes"] = [scope.value for scope in cause.scopes]
         if isinstance(cause, RateLimited):
             extensions["retryAfterSeconds"] = cause.retry_after_seconds
         error.extensions = extensions
@@ -57,6 +61,8 @@ def _code(error: GraphQLError, cause: BaseException | None) -> str:
     match cause:
         case Unauthenticated():
             return "UNAUTHENTICATED"
+        case Forbidden():
+            return "FORBIDDEN"
         case RateLimited():
             return "RATE_LIMITED"
         case TookTooLong():

@@ -2,10 +2,12 @@
 
 Resolvers return the rows of `db/`; Strawberry reads their attributes. So a GraphQL type here is a
 declaration that is never instantiated: `plain` declares an attribute, `resolved` a field that is
-computed by a function of `resolvers/`.
+computed by a function of `resolvers/`. Fields of the roots name the access scope that they need,
+which is checked here, before anything of theirs runs.
 """
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Annotated, Any, Protocol, TypeVar
 
 import strawberry
@@ -13,6 +15,7 @@ from graphql import FieldNode, FragmentSpreadNode, InlineFragmentNode, Selection
 
 import schema.enums
 import schema.gateway_enums  # noqa: F401  # both name enumerations before any field is declared
+from db.vocabulary import AccessScope
 from resolvers.context import OperationContext
 from trunkline.changes import UNSET, Given
 
@@ -20,6 +23,10 @@ T = TypeVar("T")
 Held = TypeVar("Held", covariant=True)
 
 Info = strawberry.Info[OperationContext, None]
+Scope = AccessScope | tuple[AccessScope, ...] | None
+"""What a field needs of whoever asks; None for fields of objects, which who got there may see."""
+NEEDS = "access scopes"
+"""Where a field's metadata names them."""
 
 SHARED = "shared"
 """In a field's metadata: subscribers to it share one execution."""
@@ -36,33 +43,56 @@ def resolved(
     *,
     graphql_type: Any = None,
     name: str | None = None,
+    scope: Scope = None,
 ) -> Any:
-    """A field computed by `resolver`; `graphql_type` names its type where it returns rows."""
+    """A field computed by `resolver`; `graphql_type` names its type where it returns rows.
+
+    A field of Query names the scope that it needs.
+    """
     return strawberry.field(
-        resolver=resolver, description=description, graphql_type=graphql_type, name=name
+        resolver=guarded(resolver, scope),
+        description=description,
+        graphql_type=graphql_type,
+        name=name,
+        metadata=_metadata(scope),
     )
 
 
-def changing(resolver: Callable[..., Any], description: str, *, graphql_type: Any) -> Any:
-    """A field of Mutation."""
+def changing(
+    resolver: Callable[..., Any],
+    description: str,
+    *,
+    graphql_type: Any,
+    scope: Scope,
+) -> Any:
+    """A field of Mutation, and the scope that it needs."""
     return strawberry.mutation(
-        resolver=resolver, description=description, graphql_type=graphql_type
+        resolver=guarded(resolver, scope),
+        description=description,
+        graphql_type=graphql_type,
+        metadata=_metadata(scope),
     )
 
 
 def watching(
-    resolver: Callable[..., Any], description: str, *, graphql_type: Any, shared: bool = True
+    resolver: Callable[..., Any],
+    description: str,
+    *,
+    graphql_type: Any,
+    scope: Scope,
+    shared: bool = True,
 ) -> Any:
-    """A field of Subscription; `resolver` is an async generator of rows.
+    """A field of Subscription, and the scope that it needs; `resolver` is an async generator of
+    rows.
 
     Equal subscriptions share it: the rows go to the context's `listeners`, each of whom begins with
     one of its own (`trunkline.listeners`). One that is not `shared` is executed for each caller.
     """
     return strawberry.subscription(
-        resolver=resolver,
+        resolver=guarded(resolver, scope),
         description=description,
         graphql_type=graphql_type,
-        metadata={SHARED: shared},
+        metadata={**_metadata(scope), SHARED: shared},
     )
 
 
@@ -89,6 +119,33 @@ After = Annotated[
 def or_none(value: T | None) -> T | None:
     """An optional argument's value; left out and null are the same to it."""
     return None if value is strawberry.UNSET else value
+
+
+def guarded(resolver: Callable[..., Any], scope: Scope) -> Callable[..., Any]:
+    """The resolver, which must take `info` first, behind a check of the caller's scopes.
+
+    Before it runs, this raises `Forbidden`, and `Unauthenticated` where nobody is signed in.
+    """
+    needed = _scopes(scope)
+    if not needed:
+        return resolver
+
+    @wraps(resolver)
+    def check(info: Info, **arguments: Any) -> Any:
+        info.context.require(*needed)
+        return resolver(info, **arguments)
+
+    return check
+
+
+def _metadata(scope: Scope) -> dict[str, tuple[AccessScope, ...]]:
+    return {NEEDS: _scopes(scope)}
+
+
+def _scopes(scope: Scope) -> tuple[AccessScope, ...]:
+    if scope is None:
+        return ()
+    return scope if isinstance(scope, tuple) else (scope,)
 
 
 class _Held(Protocol[Held]):

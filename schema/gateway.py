@@ -8,6 +8,7 @@ from strawberry import UNSET
 
 from db.gateway_request_pages import GatewayRequestRow
 from db.paging import Slice
+from db.vocabulary import AccessScope
 from resolvers import gateway
 from resolvers.gateway import CircuitChangeRow, RunOutcome
 from resolvers.watching import ChangeRow
@@ -74,9 +75,13 @@ class GatewayQuery:
         _requests,
         "Requests through the gateway, the newest first. They are kept as long as usage events.",
         graphql_type=Connection[GatewayRequest],
+        scope=AccessScope.READ,
     )
     gateway_request: Any = resolved(
-        _request, "One request; null where there is none.", graphql_type=GatewayRequest | None
+        _request,
+        "One request; null where there is none.",
+        graphql_type=GatewayRequest | None,
+        scope=AccessScope.READ,
     )
 
 
@@ -89,6 +94,7 @@ class GatewayMutation:
         "Runs one prompt through a chain, as a request of an agent would run: with its retries and "
         "circuits, counted as usage, and at the providers' prices. For trying a chain out.",
         graphql_type=RunFailoverChainPayload | None,
+        scope=(AccessScope.GATEWAY, AccessScope.READ),
     )
 
 
@@ -102,10 +108,12 @@ class GatewaySubscription:
         graphql_type=GatewayRequestCompletion,
         # Each is told from its own beginning; the reading of the store is one for all.
         shared=False,
+        scope=AccessScope.READ,
     )
     circuit_changed: Any = watching(
         _circuits,
         "READY, then each change of a circuit of this server: each has its own.",
         graphql_type=CircuitChange,
         shared=False,
+        scope=AccessScope.READ,
     )

@@ -10,7 +10,14 @@ from strawberry import UNSET
 from db.models import ModelRow
 from db.paging import Slice
 from db.providers import ProviderRow
-from db.vocabulary import ChangeKind, ModelCapability, ModelSort, ModelSource, PriceSource
+from db.vocabulary import (
+    AccessScope,
+    ChangeKind,
+    ModelCapability,
+    ModelSort,
+    ModelSource,
+    PriceSource,
+)
 from resolvers import models, providers
 from resolvers.models import SyncOutcome
 from resolvers.outcome import Outcome
@@ -247,6 +254,7 @@ class ModelQueries:
         _models,
         "The catalog of all providers.",
         graphql_type=Connection[Model],
+        scope=AccessScope.READ,
     )
 
 
@@ -258,17 +266,25 @@ class ModelMutation:
         _sync,
         "Adds the models that the provider lists and marks those gone as deprecated.",
         graphql_type=SyncModelsPayload | None,
+        scope=AccessScope.CONFIGURE,
     )
     create_model: Any = changing(
-        _create, "A model that no list has, as CUSTOM.", graphql_type=CreateModelPayload | None
+        _create,
+        "A model that no list has, as CUSTOM.",
+        graphql_type=CreateModelPayload | None,
+        scope=AccessScope.CONFIGURE,
     )
     update_model: Any = changing(
-        _update, "Changes what is given.", graphql_type=UpdateModelPayload | None
+        _update,
+        "Changes what is given.",
+        graphql_type=UpdateModelPayload | None,
+        scope=AccessScope.CONFIGURE,
     )
     delete_model: Any = changing(
         _delete,
         "CUSTOM models only; the others are disabled.",
         graphql_type=DeleteModelPayload | None,
+        scope=AccessScope.CONFIGURE,
     )
 
 
@@ -277,5 +293,8 @@ class ModelSubscription:
     """Fields of Subscription."""
 
     model_changed: Any = watching(
-        _changes, "READY, then each change of a model.", graphql_type=ModelChange
+        _changes,
+        "READY, then each change of a model.",
+        graphql_type=ModelChange,
+        scope=AccessScope.READ,
     )

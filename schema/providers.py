@@ -9,7 +9,7 @@ from strawberry import UNSET
 
 from db.paging import Slice
 from db.providers import ProviderRow
-from db.vocabulary import ChangeKind, ProviderKind, ProviderStatus
+from db.vocabulary import AccessScope, ChangeKind, ProviderKind, ProviderStatus
 from resolvers import providers
 from resolvers.outcome import Outcome
 from resolvers.providers import TestOutcome
@@ -253,9 +253,13 @@ class ProviderQuery:
         _providers,
         "Every provider, by name.",
         graphql_type=Connection[Provider],
+        scope=AccessScope.READ,
     )
     provider: Any = resolved(
-        _provider, "One provider; null where there is none.", graphql_type=Provider | None
+        _provider,
+        "One provider; null where there is none.",
+        graphql_type=Provider | None,
+        scope=AccessScope.READ,
     )
 
 
@@ -267,23 +271,32 @@ class ProviderMutation:
         _create,
         "Adds a provider. Where the price data knows its slug or URL, it comes with its catalog.",
         graphql_type=CreateProviderPayload | None,
+        scope=AccessScope.CONFIGURE,
     )
     update_provider: Any = changing(
-        _update, "Changes what is given.", graphql_type=UpdateProviderPayload | None
+        _update,
+        "Changes what is given.",
+        graphql_type=UpdateProviderPayload | None,
+        scope=AccessScope.CONFIGURE,
     )
     remove_provider_api_key: Any = changing(
-        _remove_key, "Forgets the stored key.", graphql_type=RemoveProviderApiKeyPayload | None
+        _remove_key,
+        "Forgets the stored key.",
+        graphql_type=RemoveProviderApiKeyPayload | None,
+        scope=AccessScope.CONFIGURE,
     )
     delete_provider: Any = changing(
         _delete,
         "Deletes a provider and its models; usage history keeps their names.",
         graphql_type=DeleteProviderPayload | None,
+        scope=AccessScope.CONFIGURE,
     )
     test_connection: Any = changing(
         _test,
         "Asks the provider for its models, with the saved or a draft configuration; "
         "saves no configuration. A draft's outcome is not stored.",
         graphql_type=TestConnectionPayload | None,
+        scope=AccessScope.CONFIGURE,
     )
 
 
@@ -295,4 +308,5 @@ class ProviderSubscription:
         _changes,
         "READY, then each change of a provider, its key, status or last test.",
         graphql_type=ProviderChange,
+        scope=AccessScope.READ,
     )

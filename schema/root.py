@@ -11,9 +11,11 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import merge_types
 from strawberry.types import ExecutionContext
 
+from db.vocabulary import AccessScope
 from resolvers import node as nodes
 from resolvers.context import OperationContext
 from resolvers.node import ServerInfoRow
+from schema.access_tokens import AccessTokenMutation, AccessTokenQuery
 from schema.budgets import BudgetMutation, BudgetQuery, BudgetSubscription
 from schema.chains import ChainMutation, ChainQuery, ChainSubscription
 from schema.connection_tests import ConnectionTest
@@ -60,14 +62,28 @@ class RootQuery:
     """Fields of Query that belong to no slice."""
 
     node: Any = resolved(
-        _node, "The object with this global id; null where there is none.", graphql_type=Node | None
+        _node,
+        "The object with this global id; null where there is none.",
+        graphql_type=Node | None,
+        scope=AccessScope.READ,
     )
-    server_info: Any = resolved(_server_info, "The server that answers.", graphql_type=ServerInfo)
+    server_info: Any = resolved(
+        _server_info, "The server that answers.", graphql_type=ServerInfo, scope=AccessScope.READ
+    )
 
 
 Query = merge_types(
     "Query",
-    (RootQuery, ProviderQuery, ModelQueries, ChainQuery, UsageQuery, BudgetQuery, GatewayQuery),
+    (
+        RootQuery,
+        ProviderQuery,
+        ModelQueries,
+        ChainQuery,
+        UsageQuery,
+        BudgetQuery,
+        GatewayQuery,
+        AccessTokenQuery,
+    ),
 )
 Mutation = merge_types(
     "Mutation",
@@ -78,6 +94,7 @@ Mutation = merge_types(
         UsageMutation,
         BudgetMutation,
         GatewayMutation,
+        AccessTokenMutation,
     ),
 )
 Subscription = merge_types(

@@ -12,6 +12,7 @@ from db.models import ModelRow
 from db.paging import Slice
 from db.providers import ProviderRow
 from db.usage import UsageEventRow
+from db.vocabulary import AccessScope
 from resolvers import chains, models, providers, usage
 from resolvers.usage import RecordOutcome
 from schema.chains import FailoverChain
@@ -246,9 +247,14 @@ class UsageQuery:
     """Fields of Query."""
 
     usage_series: Any = resolved(
-        _series, "Usage over a window, in groups and buckets.", graphql_type=UsageSeries | None
+        _series,
+        "Usage over a window, in groups and buckets.",
+        graphql_type=UsageSeries | None,
+        scope=AccessScope.READ,
     )
-    usage_events: Any = resolved(_events, "Newest first.", graphql_type=UsageEventConnection)
+    usage_events: Any = resolved(
+        _events, "Newest first.", graphql_type=UsageEventConnection, scope=AccessScope.READ
+    )
 
 
 @strawberry.type
@@ -259,6 +265,7 @@ class UsageMutation:
         _record,
         "Up to 1000 events, all or none. They are on disk when this answers.",
         graphql_type=RecordUsagePayload | None,
+        scope=AccessScope.INGEST,
     )
 
 
@@ -270,4 +277,5 @@ class UsageSubscription:
         _updates,
         "A snapshot, then what changed, at most four times a second.",
         graphql_type=UsageUpdate,
+        scope=AccessScope.READ,
     )

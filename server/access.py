@@ -1,7 +1,8 @@
-"""Tells whoever holds a socket or a stream open that the session that let it in has ended.
+"""Tells whoever holds a socket or a stream open that what let it in no longer does.
 
 A session ends when its browser signs out, here or at another server on the same database, or when
-its time is over. One statement a tick looks after all of them, while any are open.
+its time is over; an access token when it is revoked or expires, or when the grace after its
+rotation is over. One statement a tick looks after all of them, while any are open.
 """
 
 import asyncio
@@ -10,8 +11,8 @@ from contextlib import contextmanager
 
 import structlog
 
+from db.access_tokens import living_access
 from db.engine import Database
-from db.sessions import living_sessions
 from trunkline.clock import Clock
 
 log = structlog.get_logger("trunkline.server")
@@ -30,38 +31,48 @@ class AccessWatch:
         self._database = database
         self._clock = clock
         self._sleep = sleep
-        # By the hash of a session's token.
+        # By the hash of a session's token or of an access token.
         self._open: dict[bytes, list[OnEnd]] = {}
         self._looking: asyncio.Task[None] | None = None
 
     @contextmanager
-    def watching(self, session: bytes | None, on_end: OnEnd) -> Iterator[None]:
-        """Call `on_end` once if this session ends within the block; None: it never does."""
-        if session is None:
-            yield
-            return
-        watchers = self._open.setdefault(session, [])
-        watchers.append(on_end)
-        if self._looking is None:
+    def watching(self, proofs: tuple[bytes, ...], on_end: OnEnd) -> Iterator[None]:
+        """Call `on_end` once if one of these ends within the block: hashes of sessions and access
+        tokens. Without any it never does.
+        """
+        told = False
+
+        def tell() -> None:
+            nonlocal told
+            if not told:
+                told = True
+                on_end()
+
+        for proof in proofs:
+            self._open.setdefault(proof, []).append(tell)
+        if proofs and self._looking is None:
             self._looking = asyncio.create_task(self._look())
         try:
             yield
         finally:
-            # Whoever was told is listed no more.
-            if on_end in watchers:
-                watchers.remove(on_end)
-            if not watchers and self._open.get(session) is watchers:
-                del self._open[session]
+            for proof in proofs:
+                self._forget(proof, tell)
             if not self._open and self._looking is not None:
                 self._looking.cancel()
                 self._looking = None
 
-    def end(self, session: bytes) -> None:
+    def end(self, proof: bytes) -> None:
         """It has ended just now."""
-        watchers = self._open.pop(session, [])
-        told, watchers[:] = [*watchers], []
-        for on_end in told:
+        for on_end in self._open.pop(proof, []):
             on_end()
+
+    def _forget(self, proof: bytes, on_end: OnEnd) -> None:
+        watchers = self._open.get(proof, [])
+        # Whoever was told is listed no more.
+        if on_end in watchers:
+            watchers.remove(on_end)
+        if not watchers:
+            self._open.pop(proof, None)
 
     async def _look(self) -> None:
         failing = False
@@ -70,13 +81,13 @@ class AccessWatch:
             open_now = [*self._open]
             try:
                 async with self._database.read() as connection:
-                    living = await living_sessions(connection, open_now, now=self._clock())
+                    living = await living_access(connection, open_now, now=self._clock())
             except Exception:  # Nobody is thrown out by the store's bad moment.
                 if not failing:
-                    log.exception("sessions could not be looked at")
+                    log.exception("sessions and access tokens could not be looked at")
                 failing = True
                 continue
             failing = False
-            for session in open_now:
-                if session not in living:
-                    self.end(session)
+            for proof in open_now:
+                if proof not in living:
+                    self.end(proof)

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry import Schema
 
+from db.vocabulary import AccessScope
 from server.answers import Rejected, error_answer, json_answer
 from server.crowding import MOST_REQUESTS, Crowding
 from server.execution import Executions, MakeContext
@@ -33,7 +34,7 @@ from server.quotas import Quotas
 from server.requests import RequestLog, request_id_of
 from server.sdl import sorted_sdl
 from server.session_routes import SessionRoutes
-from server.sign_in import Gate
+from server.sign_in import Gate, permit
 from server.usage_routes import UsageRoutes
 
 log = structlog.get_logger("trunkline.request")
@@ -156,7 +157,7 @@ class _Ways:
 
 def _schema_route(door: FrontDoor) -> Callable[[Request], Awaitable[Response]]:
     async def schema_document(request: Request) -> Response:
-        await door.gate.admit(request)
+        permit(await door.gate.admit(request), AccessScope.READ)
         if not door.introspection:
             raise Rejected(
                 403, "introspection is off on this server: work with your release's schema"

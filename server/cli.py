@@ -13,6 +13,7 @@ import typer
 import trunkline
 from server import without_rich  # noqa: F401  # for what it does
 from server.failures import CannotStart
+from server.token_cli import token_app
 from server.usage_cli import usage_app
 
 app = typer.Typer(
@@ -23,6 +24,7 @@ app = typer.Typer(
     # Locals in a traceback would show keys.
     pretty_exceptions_enable=False,
 )
+app.add_typer(token_app, name="token")
 app.add_typer(usage_app, name="usage")
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on [TRUNKLINE_HOST].")]

@@ -17,7 +17,7 @@ from graphql import GraphQLError
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
 
 from resolvers.context import Viewer
-from server.answers import error_entry
+from server.answers import Rejected, code_of, error_entry
 from server.documents import chosen_operation
 from server.execution import Executions
 from server.operation_request import Malformed
@@ -87,6 +87,8 @@ class Conversation:
     tasks: "set[asyncio.Task[None]]" = field(default_factory=set)
     # Held, so that it isn't collected before it is done.
     closing: "asyncio.Task[None] | None" = None
+    # Watches what let `viewer` in.
+    watched: ExitStack = field(default_factory=ExitStack)
 
     async def hold(self, init_seconds: float) -> None:
         """Read until the client leaves. Raises `SocketClosed` or `WebSocketDisconnect`."""
@@ -107,19 +109,23 @@ class Conversation:
         await asyncio.gather(*self.tasks, return_exceptions=True)
         await self.executions.broadcasts.let_go()
 
+    def watch(self) -> None:
+        """Watch what lets the present viewer in, and nothing that let in who was it before."""
+        self.watched.close()
+        if self.viewer is not None:
+            self.watched.enter_context(self.gate.access.watching(self.viewer.proofs, self.forbid))
+
     def forbid(self) -> None:
-        """Close the socket: the session that let it in has ended."""
-        # Who has shown a token since stays.
-        if self.viewer is not None and self.viewer.session is not None:
-            self.viewer = None
-            self.leave_all()
-            self.closing = asyncio.create_task(self.close_forbidden())
+        """Close the socket: the session or token that let it in has ended."""
+        self.viewer = None
+        self.leave_all()
+        self.closing = asyncio.create_task(self.close_forbidden())
 
     async def close_forbidden(self) -> None:
         """Stop every operation, and say why."""
         await self.end()
         with suppress(*GONE):
-            await self.socket.close(4403, "Forbidden: UNAUTHENTICATED: the session has ended")
+            await self.socket.close(4403, "Forbidden: UNAUTHENTICATED: your access has ended")
 
     async def next_message(self) -> ClientMessage:
         """The next message, or the closing of the socket for one that is none."""
@@ -157,9 +163,12 @@ class Conversation:
         )
         if authorization is not None:
             text = authorization if isinstance(authorization, str) else ""
-            self.viewer = self.gate.bearer(text)
-            if self.viewer is None:
-                raise SocketClosed(4403, "Forbidden: UNAUTHENTICATED: the token is not valid")
+            try:
+                self.viewer = await self.gate.bearer(text, self.socket)
+            except Rejected as error:
+                reason = f"Forbidden: {code_of(error.status)}: {error.message}"
+                raise SocketClosed(4403, reason) from error
+            self.watch()
         if self.viewer is None:
             raise SocketClosed(4403, f"Forbidden: UNAUTHENTICATED: {HOW_TO_SIGN_IN}")
         try:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from starlette.types import Send
 
+from server.answers import Rejected
 from trunkline.gateway.declining import Decline
 from trunkline.gateway.exchange import Exchange
 from trunkline.gateway.protocols import CallerError, Face
@@ -93,9 +94,11 @@ async def end_stream(send: Send, piece: bytes = b"") -> None:
     await send({"type": "http.response.body", "body": piece})
 
 
-def declined(status: int, message: str, code: str) -> Decline:
+def declined(rejected: Rejected, code: str) -> Decline:
     """What the front door itself has to say."""
-    return Decline(CallerError(status=status, message=message, code=code))
+    error = CallerError(status=rejected.status, message=rejected.message, code=code)
+    wait = rejected.headers.get("Retry-After")
+    return Decline(error, retry_after=None if wait is None else float(wait))
 
 
 async def _send(send: Send, status: int, headers: Headers, body: bytes) -> None:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, unquote
 import orjson
 
 from server.answers import Rejected
+from trunkline.access.allowed import Access
 from trunkline.gateway.listing import Listed, list_names
 from trunkline.services import Services
 
@@ -23,9 +24,9 @@ class GatewayModels:
     def __init__(self, services: Services) -> None:
         self._services = services
 
-    async def answer(self, name: str, query: bytes, *, anthropic: bool) -> bytes:
-        """The list, or the one of this name. Raises `Rejected`."""
-        listed = await list_names(self._services)
+    async def answer(self, name: str, query: bytes, access: Access, *, anthropic: bool) -> bytes:
+        """The list of what this access may ask for, or the one of this name. Raises `Rejected`."""
+        listed = await list_names(self._services, access)
         entry = _anthropic_entry if anthropic else _openai_entry
         if name:
             wanted = unquote(name)

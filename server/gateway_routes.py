@@ -9,7 +9,8 @@ from starlette.datastructures import Headers as RequestHeaders
 from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import Receive, Scope, Send
 
-from db.vocabulary import GatewayEndpoint
+from db.vocabulary import AccessScope, GatewayEndpoint
+from resolvers.context import Viewer
 from server.answers import Rejected
 from server.caller_watch import CallerWatch
 from server.gateway_answers import (
@@ -25,8 +26,10 @@ from server.gateway_answers import (
 )
 from server.gateway_models import GatewayModels
 from server.requests import is_recorded, request_id_of
-from server.sign_in import Gate
+from server.sign_in import Gate, permit
+from trunkline.access.allowed import Access, wrong_agent
 from trunkline.errors import TrunklineError
+from trunkline.gateway.conversation import JsonObject
 from trunkline.gateway.declining import decline
 from trunkline.gateway.exchange import Caller, Exchange
 from trunkline.gateway.opening import (
@@ -55,7 +58,7 @@ _ENDPOINTS: dict[str, tuple[Speech, GatewayEndpoint]] = {
     "/v1/embeddings": (OPENAI, GatewayEndpoint.EMBEDDINGS),
 }
 _MODELS = "/v1/models"
-_CODES = {401: "invalid_api_key", 403: "forbidden"}
+_CODES = {401: "invalid_api_key", 403: "forbidden", 429: "rate_limit_exceeded"}
 
 
 class GatewayRoutes:
@@ -77,17 +80,19 @@ class GatewayRoutes:
             speech = ANTHROPIC
         face = speech.face
         try:
-            agent = await self._agent(scope, headers)
+            viewer = await self._gate.admit(HTTPConnection(scope), key=headers.get("x-api-key"))
+            permit(viewer, AccessScope.GATEWAY)
             if endpoint is None or scope["method"] != "POST":
-                await self._serve_models(scope, headers, send)
+                await self._serve_models(scope, headers, viewer.access, send)
                 return
             body = read_body(await _bytes(headers, receive))
             is_recorded(scope)
             caller = Caller(
                 request_id=request_id,
-                agent=agent_of(headers.get("x-trunkline-agent"), body, agent),
+                agent=_agent(headers, body, viewer),
                 seconds=seconds_of(headers.get("x-trunkline-timeout")),
                 headers=passing_headers(speech, headers),
+                access=viewer.access,
             )
             with CallerWatch(receive):
                 if endpoint is GatewayEndpoint.EMBEDDINGS:
@@ -101,9 +106,7 @@ class GatewayRoutes:
                 else:
                     await _answer(exchange, face, send)
         except Rejected as error:
-            said = declined(
-                error.status, error.message, _CODES.get(error.status, "invalid_request")
-            )
+            said = declined(error, _CODES.get(error.status, "invalid_request"))
             await send_error(send, face, said, request_id)
         except ClientDisconnect:
             raise
@@ -113,19 +116,9 @@ class GatewayRoutes:
                 raise
             await send_error(send, face, found, request_id)
 
-    async def _agent(self, scope: Scope, headers: RequestHeaders) -> str:
-        """The name of the token that lets this request in, where it is one. Raises `Rejected`."""
-        key = headers.get("x-api-key")
-        if key is not None and "authorization" not in headers:
-            # As Anthropic's SDKs send it.
-            viewer = self._gate.bearer(f"Bearer {key}")
-            if viewer is None:
-                raise Rejected(401, "the token in x-api-key is not valid: send one of Trunkline's")
-        else:
-            viewer = await self._gate.admit(HTTPConnection(scope))
-        return viewer.agent
-
-    async def _serve_models(self, scope: Scope, headers: RequestHeaders, send: Send) -> None:
+    async def _serve_models(
+        self, scope: Scope, headers: RequestHeaders, access: Access, send: Send
+    ) -> None:
         """The models that may be asked for; or what is wrong with another path or method."""
         path: str = scope["path"]
         if path != _MODELS and not path.startswith(f"{_MODELS}/"):
@@ -139,9 +132,18 @@ class GatewayRoutes:
         body = await self._models.answer(
             path.removeprefix(_MODELS).removeprefix("/"),
             scope["query_string"],
+            access,
             anthropic="anthropic-version" in headers,
         )
         await send_answer(send, body, id_of(OPENAI.face, request_id_of(scope)))
+
+
+def _agent(headers: RequestHeaders, body: JsonObject, viewer: Viewer) -> str:
+    """Whose request it is. Raises `BadRequestBody`, and `Rejected` for one the token isn't for."""
+    agent = agent_of(headers.get("x-trunkline-agent"), body, viewer.agent)
+    if not viewer.access.may_name(agent):
+        raise Rejected(403, f"{wrong_agent(viewer.access)}, by x-trunkline-agent or metadata.agent")
+    return agent
 
 
 async def _answer(exchange: Exchange[bytes], face: Face, send: Send) -> None:

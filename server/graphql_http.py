@@ -103,7 +103,7 @@ class GraphQLOverHTTP:
             self._executions.stream(asked, viewer, request_id),
             self._closing,
             request_id,
-            watch_access=partial(self._gate.access.watching, viewer.session),
+            watch_access=partial(self._gate.access.watching, viewer.proofs),
         )
 
     def _refused(self, outcome: Outcome, accept: Accepted) -> Response | EventStream:

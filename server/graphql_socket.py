@@ -77,9 +77,9 @@ class GraphQLOverSocket:
             self._persisted,
             self._quotas,
         )
-        session = None if viewer is None else viewer.session
         try:
-            with self._gate.access.watching(session, conversation.forbid):
+            with conversation.watched:
+                conversation.watch()
                 await conversation.hold(self._init_seconds)
         except SocketClosed as closed:
             await conversation.end()

@@ -110,4 +110,4 @@ def _counted(counts: Counter[Hashable], viewer: Viewer, most: int, what: str) ->
 
 
 def _name(viewer: Viewer) -> Hashable:
-    return (viewer.name, viewer.session)
+    return (viewer.audience, viewer.session)

@@ -112,6 +112,7 @@ async def _serve(
 
         server = make_server(door, announce, websocket_compression=settings.websocket_compression)
         await server.serve([listener])
+        await door.gate.drain()
     log.info("stopped")
 
 
@@ -132,7 +133,7 @@ def front_door(services: Services, settings: Settings, admin_token: str) -> Fron
             introspection=settings.introspection,
         )
     )
-    gate = Gate(services.database, services.clock, admin_token)
+    gate = Gate(services.database, services.clock, admin_token, services.events)
     return FrontDoor(
         schema=limited,
         make_context=make_context,

@@ -1,4 +1,4 @@
-"""`/session`: a browser trades its one-use code for a cookie, and signs out."""
+"""`/session`: a browser trades its one-use code or a token for a cookie, and signs out."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -30,16 +30,24 @@ class SessionRoutes:
             body = parsed_json(await read_body(request), "the body")
         except Malformed as error:
             raise Rejected(400, str(error)) from error
-        code = body.get("code") if isinstance(body, dict) else None
-        if not isinstance(code, str) or not code:
-            raise Rejected(400, 'send {"code": "…"}, with the code of a sign-in link')
+        given = body if isinstance(body, dict) else {}
+        token, code = given.get("token"), given.get("code")
+        response = Response(status_code=204)
+        if isinstance(token, str) and token and code is None:
+            holder = await self._gate.holder(token, request)
+            _set_cookie(response, request, await self._gate.begin_session_of(holder))
+            return response
+        if not isinstance(code, str) or not code or token is not None:
+            raise Rejected(
+                400, 'send {"code": "…"}, with the code of a sign-in link, or {"token": "…"}'
+            )
         begun = await self._gate.begin_session(code)
         if begun is None:
+            self._gate.note_wrong(request)
             raise unauthenticated(
                 "this sign-in link was used before or is older than ten minutes: "
                 "`trunkline sign-in-link` prints another"
             )
-        response = Response(status_code=204)
         _set_cookie(response, request, begun)
         return response
 

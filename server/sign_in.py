@@ -1,4 +1,5 @@
-"""Who is asking: the admin token, or a browser session begun with a one-use code.
+"""Who is asking: the admin token, an access token, or a browser session begun with a one-use code
+or a token.
 
 A browser's cookie counts only on requests from our own page. Tokens and codes are compared and
 stored as hashes; none of them is ever logged or put into an error.
@@ -11,13 +12,19 @@ from datetime import datetime, timedelta
 
 from starlette.requests import HTTPConnection
 
+from db.access_tokens import AccessTokenRow
 from db.engine import Connection, Database
 from db.sessions import add_code, add_session, end_session, find_session, take_code
+from db.vocabulary import AccessScope
 from resolvers.context import Viewer
 from server.access import AccessWatch
 from server.answers import Rejected, unauthenticated
 from server.origins import comes_from_own_page
+from server.wrong_tokens import WrongTokens
+from trunkline.access.allowed import Forbidden, access_of
+from trunkline.access.known import KnownTokens
 from trunkline.clock import Clock
+from trunkline.events import EventBus
 from trunkline.secrets import fingerprint
 
 COOKIE = "trunkline_session"
@@ -29,6 +36,7 @@ HOW_TO_SIGN_IN = (
     "sign in first: send `Authorization: Bearer <token>`, or open the link that "
     "`trunkline sign-in-link` prints"
 )
+WRONG_TOKEN = "the token is not valid: send one of Trunkline's as `Authorization: Bearer <token>`"  # noqa: S105  # a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +48,32 @@ class BegunSession:
 
 
 class Gate:
-    """Lets the admin token and living sessions in; gives out codes and takes them back."""
+    """Lets tokens and living sessions in; gives out codes and takes them back.
 
-    def __init__(self, database: Database, clock: Clock, admin_token: str) -> None:
+    `events` tell it of access tokens that change; without them it sees that a moment later.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        admin_token: str,
+        events: EventBus | None = None,
+    ) -> None:
         self._database = database
         self._clock = clock
         self.access = AccessWatch(database, clock)
         self._admin = fingerprint(admin_token)
+        self._tokens = KnownTokens(database, clock, events)
+        self._wrong = WrongTokens(clock)
 
-    async def admit(self, connection: HTTPConnection) -> Viewer:
-        """Who sent this request. Raises `Rejected`: 401, or 403 for a cookie from elsewhere."""
+    async def admit(self, connection: HTTPConnection, *, key: str | None = None) -> Viewer:
+        """Who sent this request; `key` is a token that came in another header than Authorization.
+
+        Raises `Rejected`: 401, 403 for a cookie from elsewhere, 429 for too many wrong tokens.
+        """
+        if key is not None and "authorization" not in connection.headers:
+            return await self.holder(key, connection)
         viewer = await self.recognize(connection)
         if viewer is None:
             raise unauthenticated(HOW_TO_SIGN_IN)
@@ -59,12 +83,7 @@ class Gate:
         """Like `admit`, but None for somebody who shows nothing at all."""
         header = connection.headers.get("authorization")
         if header is not None:
-            viewer = self.bearer(header)
-            if viewer is None:
-                raise unauthenticated(
-                    "the token is not valid: send `Authorization: Bearer <token>`"
-                )
-            return viewer
+            return await self.bearer(header, connection)
         token = connection.cookies.get(COOKIE)
         if token is None:
             return None
@@ -79,13 +98,28 @@ class Gate:
             raise unauthenticated(f"the session has ended: {HOW_TO_SIGN_IN}")
         return viewer
 
-    def bearer(self, authorization: str) -> Viewer | None:
-        """Whose token `Bearer <token>` is."""
+    async def bearer(self, authorization: str, connection: HTTPConnection) -> Viewer:
+        """Whose token `Bearer <token>` is. Raises `Rejected`: 401, 429."""
         scheme, _, token = authorization.strip().partition(" ")
-        if scheme.lower() != "bearer":
-            return None
-        known = hmac.compare_digest(_hashed(token.strip()), self._admin)
-        return ADMIN if known else None
+        return await self.holder(token.strip() if scheme.lower() == "bearer" else "", connection)
+
+    async def holder(self, token: str, connection: HTTPConnection) -> Viewer:
+        """Whose this token is. Raises `Rejected`: 401, or 429 where too many wrong ones came."""
+        if hmac.compare_digest(_hashed(token), self._admin):
+            return ADMIN
+        found = await self._tokens.admit(token)
+        if found is None:
+            self._wrong.note(connection)
+            raise unauthenticated(WRONG_TOKEN)
+        return _viewer(*found)
+
+    def note_wrong(self, connection: HTTPConnection) -> None:
+        """Count a wrong code of this address. Raises `Rejected` (429) where it is one too many."""
+        self._wrong.note(connection)
+
+    async def drain(self) -> None:
+        """Wait until the uses of tokens are stored, before the database is closed."""
+        await self._tokens.drain()
 
     async def issue_code(self) -> str:
         """A code that begins one session within ten minutes."""
@@ -114,6 +148,24 @@ class Gate:
             return None
         return BegunSession(token, expires_at)
 
+    async def begin_session_of(self, viewer: Viewer) -> BegunSession:
+        """A session that may do what this viewer's token may, while that is let in itself."""
+        token = secrets.token_urlsafe(32)
+        now = self._clock()
+        expires_at = now + SESSION_LENGTH
+
+        async def begin(connection: Connection) -> None:
+            await add_session(
+                connection,
+                fingerprint(token),
+                now=now,
+                expires_at=expires_at,
+                access_token_hash=viewer.token,
+            )
+
+        await self._database.transact(begin)
+        return BegunSession(token, expires_at)
+
     async def end_session(self, token: str) -> None:
         """Sign a browser out; sockets and streams of the session are told."""
         session = _hashed(token)
@@ -127,7 +179,33 @@ class Gate:
         session = _hashed(token)
         async with self._database.read() as connection:
             found = await find_session(connection, session, now=self._clock())
-        return None if found is None else replace(ADMIN, session=session)
+        if found is None:
+            return None
+        if found.access_token_hash is None:
+            return replace(ADMIN, session=session)
+        begun_with = await self._tokens.find(found.access_token_hash)
+        if begun_with is None:
+            return None
+        return replace(_viewer(begun_with, found.access_token_hash), session=session)
+
+
+def permit(viewer: Viewer, scope: AccessScope) -> None:
+    """Raise `Rejected` (403) unless this viewer may do what needs the scope."""
+    try:
+        viewer.access.require(scope)
+    except Forbidden as error:
+        raise Rejected(403, str(error)) from error
+
+
+def _viewer(token: AccessTokenRow, token_hash: bytes) -> Viewer:
+    access = access_of(token)
+    return Viewer(
+        token.name,
+        agent=access.unnamed_agent(token.name),
+        access=access,
+        token_id=token.id,
+        token=token_hash,
+    )
 
 
 def _hashed(token: str) -> bytes:

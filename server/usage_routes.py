@@ -9,15 +9,15 @@ from collections.abc import AsyncGenerator
 from starlette.requests import Request
 from starlette.responses import Response
 
+from db.vocabulary import AccessScope
 from resolvers.context import OperationContext
 from server.answers import Rejected, json_answer
 from server.execution import MakeContext
 from server.requests import request_id_of
-from server.sign_in import Gate
+from server.sign_in import Gate, permit
 from server.streamed_answer import StreamedAnswer
 from server.usage_parameters import ExportAsked, export_asked
 from trunkline.errors import BadRequest
-from trunkline.services import Services
 from trunkline.usage.exporting import ExportFormat, Part, export_usage
 from trunkline.usage.importing import BadLine, ImportReport, import_lines
 
@@ -44,7 +44,7 @@ class UsageRoutes:
 
     async def export(self, request: Request) -> Response | StreamedAnswer:
         """GET: what is wrong is told before the first byte."""
-        services = await self._services(request)
+        services = (await self._context(request, AccessScope.READ)).services
         try:
             asked = export_asked(request.query_params.multi_items())
             parts = export_usage(services.database, asked.export, asked.file_format, services.clock)
@@ -55,7 +55,7 @@ class UsageRoutes:
 
     async def import_(self, request: Request) -> Response:
         """POST: lines go in while they come; the answer counts them."""
-        services = await self._services(request)
+        context = await self._context(request, AccessScope.INGEST)
         _check_body(request)
         if self._importing >= MOST_IMPORTS:
             raise Rejected(
@@ -66,17 +66,20 @@ class UsageRoutes:
             )
         self._importing += 1
         try:
-            report = await import_lines(services, patiently(request.stream()))
+            report = await import_lines(
+                context.services, patiently(request.stream()), access=context.access
+            )
         finally:
             self._importing -= 1
         return json_answer(_told(report))
 
-    async def _services(self, request: Request) -> Services:
+    async def _context(self, request: Request, scope: AccessScope) -> OperationContext:
         viewer = await self._gate.admit(request)
+        permit(viewer, scope)
         context = self._make_context(viewer, request_id_of(request.scope))
         if not isinstance(context, OperationContext):
             raise TypeError("the front door's contexts are OperationContext")
-        return context.services
+        return context
 
 
 async def patiently(

@@ -64,6 +64,14 @@ class BudgetAlerted:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessTokenChanged:
+    """An access token was created, rotated or revoked; not, that it was used."""
+
+    kind: ChangeKind
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
 class UsageRecorded:
     """Usage was committed; `as_of` is the state that now stands."""
 
@@ -94,7 +102,14 @@ class Missed:
     """More changed than is worth listing, or it isn't known what: read anew what you hold."""
 
 
-Change = ProviderChanged | ModelChanged | FailoverChainChanged | BudgetChanged | BudgetAlerted
+Change = (
+    ProviderChanged
+    | ModelChanged
+    | FailoverChainChanged
+    | BudgetChanged
+    | BudgetAlerted
+    | AccessTokenChanged
+)
 State = UsageRecorded | GatewayRequestsRecorded
 """What has one state, which the newest event tells of."""
 Event = Change | State | CircuitChanged

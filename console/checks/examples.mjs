@@ -62,7 +62,7 @@ for (const { name, document } of EXAMPLES) {
     for (const given of Object.keys(values)) {
       assert.ok(names.includes(given), `${name} has no variable ${given}`);
     }
-    if (variant !== null && !/^(Delete|Remove|Rotate)/.test(name)) {
+    if (variant !== null && !/^(Delete|Remove|Revoke|Rotate)/.test(name)) {
       assert.ok(!text.includes("<"), `${name} leaves something to fill in:\n${text}`);
     }
   }

@@ -167,6 +167,22 @@ assert.equal((await step("Budgets", {})).totalCount, 1);
 assert.deepEqual((await step("BudgetAlerts", {})).nodes, []);
 assert.equal((await step("DeleteBudget", { input: { id: budget.id } })).deletedId, budget.id);
 
+// Access tokens.
+const made = await step("CreateAccessToken", {
+  input: { name: "the tour's", scopes: ["GATEWAY"], failoverChainIds: [chain.id] },
+});
+assert.ok(made.token.startsWith("tl_"));
+const turned = await step("RotateAccessToken", { input: { id: made.accessToken.id } });
+assert.notEqual(turned.token, made.token);
+const [listed] = (await step("AccessTokens", {})).nodes;
+assert.equal(listed.masked, `tl_…${turned.token.slice(-4)}`);
+assert.deepEqual(
+  listed.failoverChains.map((one) => one.id),
+  [chain.id],
+);
+const token = { input: { id: listed.id } };
+assert.equal((await step("RevokeAccessToken", token)).deletedId, listed.id);
+
 // Changes.
 for (const name of [
   "ProviderOverviewChanges",

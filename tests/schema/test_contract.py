@@ -18,6 +18,7 @@ from graphql import (
 from graphql.utilities import ast_from_value
 from strawberry.types.field import StrawberryField
 
+from db.access_tokens import AccessTokenRow
 from db.budget_alerts import AlertRow
 from db.budget_webhooks import DeliveryRow
 from db.budgets import BudgetRow, BudgetScopeRow, BudgetWebhookRow
@@ -28,6 +29,7 @@ from db.models import ModelPricingRow, ModelRow
 from db.paging import Edge, Slice
 from db.providers import ApiKeyPreviewRow, ConnectionTestRow, ProviderRow
 from db.usage import UsageEventRow
+from resolvers.access_tokens import TokenOutcome
 from resolvers.budgets import BudgetOutcome
 from resolvers.gateway import CircuitChangeRow, HealthRow, RunOutcome
 from resolvers.models import SyncOutcome
@@ -152,6 +154,9 @@ ROWS: dict[str, type] = {
     "TestConnectionPayload": TestOutcome,
     "SyncModelsPayload": SyncOutcome,
     "RecordUsagePayload": RecordOutcome,
+    "AccessToken": AccessTokenRow,
+    "CreateAccessTokenPayload": TokenOutcome,
+    "RotateAccessTokenPayload": TokenOutcome,
     "Budget": BudgetRow,
     "BudgetScope": BudgetScopeRow,
     "BudgetState": BudgetState,

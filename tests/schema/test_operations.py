@@ -135,6 +135,18 @@ async def test_a_dashboards_day(services: Services, execute: Execute, simulator:
     await do("UpdateBudget", input={"id": budget["id"], "amountUsd": "4"})
     rotated = await do("RotateBudgetWebhookSecret", input={"id": budget["id"]})
     assert rotated["webhookSecret"].startswith("whsec_")
+    token = await do(
+        "CreateAccessToken",
+        input={
+            "name": "Support bot", "scopes": ["GATEWAY", "READ"], "agents": ["support"],
+            "failoverChainIds": [chain["id"]], "expiresAt": "2027-01-31T00:00:00Z",
+        },
+    )  # fmt: skip
+    assert token["accessToken"]["scopes"] == ["READ", "GATEWAY"]
+    assert token["accessToken"]["failoverChains"] == [{"id": chain["id"], "slug": "answers"}]
+    turned = await do("RotateAccessToken", input={"id": token["accessToken"]["id"]})
+    assert turned["token"] != token["token"]
+    assert turned["accessToken"]["masked"].endswith(turned["token"][-4:])
     for name in UNCHANGING:
         variables = {
             "slug": "answers" if "Chain" in name else "own",
@@ -152,6 +164,7 @@ async def test_a_dashboards_day(services: Services, execute: Execute, simulator:
     assert (await run(execute, "UsageOverTime", input=SERIES))["usageSeries"]["totals"][
         "costUsd"
     ] == "1"
+    await do("RevokeAccessToken", input={"id": token["accessToken"]["id"]})
     await do("DeleteBudget", input={"id": budget["id"]})
     await do("DeleteFailoverChain", input={"id": chain["id"]})
     await do("DeleteModel", input={"id": model["id"]})

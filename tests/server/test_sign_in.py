@@ -288,7 +288,7 @@ async def test_nobody_is_thrown_out_by_a_bad_moment_of_the_store(
 
     watch = AccessWatch(database, clock, sleep=sleep)
     ended: list[str] = []
-    with watch.watching(session, lambda: ended.append("it")):
+    with watch.watching((session,), lambda: ended.append("it")):
         right = database.read
         assert await slept.get() == TICK_SECONDS
         monkeypatch.setattr(database, "read", None)
@@ -303,7 +303,7 @@ async def test_nobody_is_thrown_out_by_a_bad_moment_of_the_store(
         assert await slept.get() == TICK_SECONDS
         assert ended == ["it"]
     assert watch._looking is None
-    with watch.watching(None, lambda: ended.append("never")):
+    with watch.watching((), lambda: ended.append("never")):
         assert watch._looking is None
 
 

@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 from db.gateway_requests import NewGatewayRequest
 from db.vocabulary import GatewayEndpoint, GatewayOutcome
+from trunkline.access.allowed import FULL_ACCESS, Access
 from trunkline.failover.attempts import (
     AttemptFailed,
     AttemptRecord,
@@ -47,13 +48,14 @@ CLIENT_GONE = 499
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who asks: under which id, for whom, and how long they wait (600 s at most)."""
+    """Who asks: under which id, for whom, how long they wait (600 s at most), and what they may."""
 
     request_id: str
     agent: str = ""
     seconds: float = REQUEST_SECONDS
     headers: Headers = field(default_factory=dict)
     """That pass where the body does."""
+    access: Access = FULL_ACCESS
 
 
 class Exchange(Generic[T]):

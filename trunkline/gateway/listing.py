@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from db.gateway_names import usable_names
+from trunkline.access.allowed import Access
 from trunkline.gateway.resolving import CHAIN_PREFIX
 from trunkline.services import Services
 
@@ -20,9 +21,9 @@ class Listed:
     created_at: datetime
 
 
-async def list_names(services: Services) -> list[Listed]:
+async def list_names(services: Services, access: Access) -> list[Listed]:
     """Enabled chains, and the enabled models of providers that can be used, the deprecated left
-    out.
+    out, as far as they may be asked for.
     """
     async with services.database.read() as connection:
         found = await usable_names(connection)
@@ -31,4 +32,5 @@ async def list_names(services: Services) -> list[Listed]:
         if one.provider_slug is None
         else Listed(f"{one.provider_slug}/{one.name}", one.title, one.provider_slug, one.created_at)
         for one in found
+        if access.may_ask(one.chain_id)
     ]

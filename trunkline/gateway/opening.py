@@ -139,7 +139,8 @@ async def admit(
         raise BadRequestBody("model is missing: GET /v1/models lists what there is", "model")
     await services.gateway.ledger.room()
     runnable = await find_runnable(services, name)
-    if runnable is None:
+    if runnable is None or not caller.access.may_ask(runnable.chain_id):
+        # What a token isn't for is unknown to it.
         raise UnknownModel(name)
     await admit_agent(services, caller.agent)
     try:

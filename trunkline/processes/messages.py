@@ -15,6 +15,7 @@ from msgspec.json import Decoder, encode
 from db.columns import from_microseconds, to_microseconds
 from db.vocabulary import ChangeKind
 from trunkline.events import (
+    AccessTokenChanged,
     BudgetAlerted,
     BudgetChanged,
     Event,
@@ -33,6 +34,7 @@ MOST_EVENTS = 500
 USAGE = "usage"
 GATEWAY_REQUESTS = "gateway_requests"
 TYPES: Mapping[str, type[Event]] = {
+    "access_token": AccessTokenChanged,
     "budget": BudgetChanged,
     "budget_alert": BudgetAlerted,
     "failover_chain": FailoverChainChanged,
@@ -105,6 +107,10 @@ class _BudgetAlert(_Object, tag="budget_alert"):
     budget_id: _Id
 
 
+class _AccessToken(_Object, tag="access_token"):
+    pass
+
+
 class _Usage(_Told, tag=USAGE):
     as_of: _Instant
 
@@ -119,7 +125,7 @@ class _Count(_Told):
     value: _Id
 
 
-_Objects = _Provider | _Model | _FailoverChain | _Budget | _BudgetAlert
+_Objects = _Provider | _Model | _FailoverChain | _Budget | _BudgetAlert | _AccessToken
 _Events = _Objects | _Usage | _GatewayRequests
 
 
@@ -130,6 +136,7 @@ class _Commit(_Told):
 
 
 _TOLD: Mapping[type[Event], type[_Objects]] = {
+    AccessTokenChanged: _AccessToken,
     BudgetChanged: _Budget,
     BudgetAlerted: _BudgetAlert,
     FailoverChainChanged: _FailoverChain,

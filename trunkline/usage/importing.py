@@ -11,6 +11,7 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from trunkline.access.allowed import FULL_ACCESS, Access
 from trunkline.errors import Problem, ProblemCode, RateLimited
 from trunkline.services import Services
 from trunkline.usage.event_lines import BadEventLine, decode_event
@@ -93,15 +94,19 @@ async def import_lines(
     services: Services,
     pieces: AsyncIterable[bytes],
     *,
+    access: Access = FULL_ACCESS,
     report: ImportReport | None = None,
     on_page: Callable[[], Awaitable[None]] | None = None,
 ) -> ImportReport:
-    """Record the events in a stream of bytes, and say what became of each line.
+    """Record the events in a stream of bytes, and say what became of each line; those of agents
+    that `access` is not for are refused.
 
     `report` is kept up to date with what is recorded, also where this raises; `on_page` is called
     after each page. What `pieces` or the store raise ends it, once the page under way is in.
     """
-    return await import_pages(partial(record_page, services), pieces, report, on_page)
+    return await import_pages(
+        partial(record_page, services, access=access), pieces, report, on_page
+    )
 
 
 async def import_pages(

@@ -14,6 +14,7 @@ from db.overrides import OverrideRow, load_overrides
 from db.rollup_writing import add_to_rollups
 from db.usage import NewEventRow
 from db.usage_rollups import TotalTooLarge
+from trunkline.access.allowed import FULL_ACCESS, Access, check_agents
 from trunkline.changes import Problems
 from trunkline.errors import Problem, ProblemCode, Refused
 from trunkline.events import Event, ModelChanged, UsageRecorded
@@ -55,8 +56,11 @@ class _Done:
     agents: Sequence[str] = ()
 
 
-async def record_usage(services: Services, events: Sequence[NewUsageEvent]) -> Recorded:
-    """Record all of these events, or none. Raises `Refused` with every problem.
+async def record_usage(
+    services: Services, events: Sequence[NewUsageEvent], *, access: Access = FULL_ACCESS
+) -> Recorded:
+    """Record all of these events, or none. Raises `Refused` with every problem, also where one is
+    of an agent that `access` is not for.
 
     An event under a key that was recorded before counts nothing; with other contents it is
     KEY_REUSED. Calls that come together share a transaction. Raises `RateLimited` where too many
@@ -65,6 +69,8 @@ async def record_usage(services: Services, events: Sequence[NewUsageEvent]) -> R
     now = services.clock()
     problems = Problems()
     faulty = check_events(problems, events, now)
+    if len(events) <= MOST_EVENTS:
+        faulty |= check_agents(problems, events, access)
     if problems.found and 0 < len(events) <= MOST_EVENTS:
         # Refused already; a read finds what else is wrong, without keeping writers waiting.
         async with services.database.read() as connection:
@@ -77,7 +83,9 @@ async def record_usage(services: Services, events: Sequence[NewUsageEvent]) -> R
     return await services.recording.submit(events, commit)
 
 
-async def record_page(services: Services, events: Sequence[NewUsageEvent]) -> PageRecorded:
+async def record_page(
+    services: Services, events: Sequence[NewUsageEvent], *, access: Access = FULL_ACCESS
+) -> PageRecorded:
     """Record the good ones among at most `MOST_PAGE_EVENTS` events, all of them at once.
 
     What is wrong with an event refuses that event only. The problems' paths begin at the event:
@@ -87,6 +95,7 @@ async def record_page(services: Services, events: Sequence[NewUsageEvent]) -> Pa
         raise ValueError(f"a page takes at most {MOST_PAGE_EVENTS} events")
     problems = Problems()
     faulty = check_each(problems, events, services.clock())
+    faulty |= check_agents(problems, events, access)
     refused: dict[int, list[Problem]] = {}
     _sort_out(problems.found, range(len(events)), refused)
     places = [place for place in range(len(events)) if place not in faulty]

@@ -229,6 +229,19 @@ const VARIABLES: Record<string, (places: Places) => string> = {
   BudgetChanges: () => json({}),
   NewBudgetAlerts: () => json({}),
 
+  AccessTokens: () => json({ first: 100 }),
+  CreateAccessToken: ({ chain }) =>
+    `{
+  "input": {
+    "name": "dashboard",
+    // "expiresAt": "2027-01-31T00:00:00Z",
+    // For GATEWAY: "failoverChainIds": [${JSON.stringify(chain)}], "agents": ["support"],
+    "scopes": ["READ"]
+  }
+}`,
+  RotateAccessToken: () => json({ input: { id: "<a token's id>", graceSeconds: 86400 } }),
+  RevokeAccessToken: () => json({ input: { id: "<a token's id>" } }),
+
   UsageSummary: ({ timezone }) => json({ dimension: "PROVIDER", timezone }),
   UsageOverTime: ({ timezone }) =>
     json({

@@ -322,7 +322,7 @@ async def open_world(database: Database, secrets: Secrets) -> AsyncIterator[Worl
 async def _served(services: Services) -> AsyncIterator[str]:
     async def check_ready() -> None: ...
 
-    gate = Gate(services.database, services.clock, TOKEN)
+    gate = Gate(services.database, services.clock, TOKEN, services.events)
     door = FrontDoor(
         schema=schema,
         make_context=lambda viewer, request_id: OperationContext(services, viewer, request_id),

@@ -11,6 +11,7 @@ import pytest
 
 from db.vocabulary import ChangeKind
 from trunkline.events import (
+    AccessTokenChanged,
     BudgetAlerted,
     BudgetChanged,
     Event,
@@ -37,6 +38,7 @@ EVENTS: Sequence[Event] = (
     FailoverChainChanged(ChangeKind.DELETED, 3, "support"),
     BudgetChanged(ChangeKind.UPDATED, 4),
     BudgetAlerted(ChangeKind.CREATED, 5, 4),
+    AccessTokenChanged(ChangeKind.DELETED, 6),
     UsageRecorded(datetime(2026, 11, 23, 15, 0, 0, 123456, UTC)),
     GatewayRequestsRecorded(datetime(2026, 11, 23, 15, 0, 0, 654321, UTC)),
 )

@@ -1,0 +1,1 @@
+"""Access tokens of our own: who may do what."""
