@@ -7,6 +7,7 @@ from itertools import count
 from pathlib import Path
 from uuid import uuid4
 
+import aiohttp
 import pytest
 
 from db.engine import Database
@@ -20,6 +21,7 @@ from tests.server.two_servers import (
     WATCH_USAGE,
     Pair,
     Watch,
+    ask,
     ids_of_providers,
     made_event,
     record,
@@ -31,6 +33,8 @@ from tests.server.two_servers import (
 
 # A name that a provider has already is no change.
 _names = count()
+CREATE_TOKEN = """mutation ($name: String!) {
+  createAccessToken(input: { name: $name, scopes: [READ] }) { token } }"""
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +90,26 @@ async def everything_arrives(pair: Pair) -> None:
         await counts_up_to(also_usage, had + 2)
 
 
+async def revoked_everywhere(pair: Pair) -> None:
+    """A token that one server gave out and a command revoked ends at the other."""
+    name = f"token {next(_names)}"
+    made = await ask(pair.first, CREATE_TOKEN, name=name)
+    sent = {"Authorization": f"Bearer {made['createAccessToken']['token']}"}
+    async with (
+        aiohttp.ClientSession(headers=sent) as session,
+        session.ws_connect(f"{pair.second}/graphql", protocols=["graphql-transport-ws"]) as socket,
+        asyncio.timeout(60),
+    ):
+        await socket.send_json({"type": "connection_init"})
+        assert (await socket.receive_json())["type"] == "connection_ack"
+        assert await pair.run("token", "revoke", name) == 0
+        while not socket.closed:
+            await socket.receive()
+        assert socket.close_code == 4403
+        async with session.get(f"{pair.second}/schema.graphql") as response:
+            assert response.status == 401
+
+
 async def told_in_full(pair: Pair) -> None:
     """Changes come over the bus, both ways: by the poll it is only known that something changed."""
     provider = (await ids_of_providers(pair.first))["openai"]
@@ -108,6 +132,7 @@ async def test_two_servers_and_the_command_line_hear_of_each_other_without_a_bus
         assert sorted(ids) == ["anthropic", "google", "ollama", "openai"]
         assert await ids_of_providers(pair.second) == ids
         await everything_arrives(pair)
+        await revoked_everywhere(pair)
 
 
 async def test_redis_hastens_it_and_may_come_and_go(
