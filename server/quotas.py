@@ -110,4 +110,5 @@ def _counted(counts: Counter[Hashable], viewer: Viewer, most: int, what: str) ->
 
 
 def _name(viewer: Viewer) -> Hashable:
-    return (viewer.audience, viewer.session)
+    # A token's sessions are counted with it, or it would open more for more.
+    return viewer.audience, viewer.session if viewer.token_id is None else None
