@@ -26,7 +26,18 @@ const client = new OpenAI({
   apiKey: required("TRUNKLINE_ADMIN_TOKEN"),
 });
 
-const checks = { answers, tools, output, lists, failingOver, assured, errors, brokenStreams };
+const checks = {
+  answers,
+  tools,
+  output,
+  lists,
+  failingOver,
+  streams,
+  callsTools,
+  assured,
+  errors,
+  brokenStreams,
+};
 
 /** The same words and counts, asked plainly, streamed, and by the helper for streams. */
 async function answers(model) {
@@ -124,6 +135,24 @@ async function failingOver(chain) {
   for await (const chunk of data) text += chunk.choices[0]?.delta.content ?? "";
   assert.equal(text, plain.choices[0].message.content);
   assert.ok(response.headers.get("x-trunkline-model").endsWith("/sim-ok"));
+}
+
+/** A whole stream, whatever the first model of the chain does. */
+async function streams(chain) {
+  const text = await client.chat.completions.stream({ model: chain, messages }).finalContent();
+  assert.ok(text.startsWith(opening));
+}
+
+/** The second model's tool call, plain and streamed. */
+async function callsTools(chain) {
+  const tool = { type: "function", function: { name: "weather", parameters: weather } };
+  const asked = { model: chain, messages, tools: [tool], tool_choice: "required" };
+  const plain = await client.chat.completions.create(asked);
+  const [call] = plain.choices[0].message.tool_calls;
+  assert.equal(call.function.name, "weather");
+  const streamed = await client.chat.completions.stream(asked).finalChatCompletion();
+  assert.equal(streamed.choices[0].message.tool_calls[0].function.name, "weather");
+  assert.equal(streamed.choices[0].finish_reason, "tool_calls");
 }
 
 /** A stream that is whole, and whose beginning was heard but once, whatever breaks behind it. */

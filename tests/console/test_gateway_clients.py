@@ -93,6 +93,24 @@ async def test_the_second_model_answers_where_the_first_is_silent(
     assert world.seen_models == ["sim-silent", "sim-ok"] * 2
 
 
+async def test_the_second_model_answers_where_the_first_token_is_slow(
+    world: World, check: Check
+) -> None:
+    # The provider's headers come at once, and no token after them.
+    await chain(world, "slow", "sim-stall-after-0", ProviderKind.OPENAI)
+    checking = check("streams", "chain/slow")
+    await world.until(lambda: checking.done() or len(world.seen) >= 1)
+    world.time.advance(5)
+    await checking
+    assert world.seen_models == ["sim-stall-after-0", "sim-ok"]
+
+
+async def test_the_second_model_calls_the_tool(world: World, check: Check) -> None:
+    for place, wire_name in enumerate(FAILURES):
+        await chain(world, f"chain-{place}", wire_name, ProviderKind.OPENAI)
+    await check("callsTools", *(f"chain/chain-{place}" for place in range(len(FAILURES))))
+
+
 async def test_assured_answers_are_whole_whatever_breaks(world: World, check: Check) -> None:
     for place, wire_name in enumerate(BROKEN_STREAMS):
         await chain(world, f"chain-{place}", wire_name, ProviderKind.OPENAI, Delivery.ASSURED)
