@@ -124,7 +124,7 @@ class Broadcast:
         try:
             async with aclosing(self._start(self)) as outcomes:
                 async for outcome in outcomes:
-                    if outcome.refused:
+                    if outcome.refused or self._has_no_source(outcome):
                         refused = outcome
                         break
                     await self._send(SharedResult(outcome.encoded()))
@@ -135,6 +135,10 @@ class Broadcast:
         for member in [*self._everybody()]:
             member.end(refused)
             member.broadcast = None
+
+    def _has_no_source(self, outcome: Outcome) -> bool:
+        """Whether it is why the field gave no source: nobody was named, and nothing follows."""
+        return self._given is None and outcome.response.get("data") is None
 
     async def _send(self, result: SharedResult) -> None:
         given = self._given

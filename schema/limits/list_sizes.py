@@ -58,7 +58,14 @@ _SCALED = {
     "points": Scale.POINTS,
 }
 # Of what nothing bounds, about what there is; each is one read, whatever its length.
-_USUAL = {"steps": MOST_STEPS, "attempts": MOST_STEPS, "usedBy": 20, "userErrors": 5}
+_USUAL = {
+    "steps": MOST_STEPS,
+    "attempts": MOST_STEPS,
+    "usedBy": 20,
+    "userErrors": 5,
+    # Of an access token: few are limited at all.
+    "failoverChains": 5,
+}
 
 _DEFAULT_GROUPS = 10
 _DAYS = {"TODAY": 1, "LAST_7_DAYS": 7, "LAST_30_DAYS": 30, "MONTH_TO_DATE": 31}
