@@ -4,8 +4,9 @@ Plain ASGI, without the layers that pages and GraphQL need: it is the busiest wa
 in the caller's protocol.
 """
 
+from collections.abc import Mapping
+
 import structlog
-from starlette.datastructures import Headers as RequestHeaders
 from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import Receive, Scope, Send
 
@@ -73,7 +74,10 @@ class GatewayRoutes:
         """Serve one request."""
         began = self._services.gateway.means.now()
         path: str = scope["path"]
-        headers = RequestHeaders(scope=scope)
+        # Read once: names are lower-case already, and are looked for a dozen times.
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+        }
         request_id = request_id_of(scope)
         speech, endpoint = _ENDPOINTS.get(path, (OPENAI, None))
         if path.startswith(_MODELS) and "anthropic-version" in headers:
@@ -117,7 +121,7 @@ class GatewayRoutes:
             await send_error(send, face, found, request_id)
 
     async def _serve_models(
-        self, scope: Scope, headers: RequestHeaders, access: Access, send: Send
+        self, scope: Scope, headers: Mapping[str, str], access: Access, send: Send
     ) -> None:
         """The models that may be asked for; or what is wrong with another path or method."""
         path: str = scope["path"]
@@ -138,7 +142,7 @@ class GatewayRoutes:
         await send_answer(send, body, id_of(OPENAI.face, request_id_of(scope)))
 
 
-def _agent(headers: RequestHeaders, body: JsonObject, viewer: Viewer) -> str:
+def _agent(headers: Mapping[str, str], body: JsonObject, viewer: Viewer) -> str:
     """Whose request it is. Raises `BadRequestBody`, and `Rejected` for one the token isn't for."""
     agent = agent_of(headers.get("x-trunkline-agent"), body, viewer.agent)
     if not viewer.access.may_name(agent):
@@ -197,7 +201,7 @@ async def _stream(exchange: StreamExchange, face: Face, send: Send) -> None:
         await stream.aclose()
 
 
-async def _bytes(headers: RequestHeaders, receive: Receive) -> bytes:
+async def _bytes(headers: Mapping[str, str], receive: Receive) -> bytes:
     """The whole body. Raises `Rejected` where it is too large or compressed."""
     if headers.get("content-encoding", "identity") != "identity":
         raise Rejected(415, "compressed bodies are not taken: send the JSON as it is")

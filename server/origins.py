@@ -17,6 +17,7 @@ LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 # Probes of an orchestrator name us by whatever address they have, and learn nothing here.
 _PROBES = frozenset({"/healthz", "/readyz"})
+_MOST_KNOWN = 64
 
 
 class Perimeter:
@@ -32,16 +33,34 @@ class Perimeter:
         self._app = app
         self._hosts = frozenset(host.lower() for host in allowed_hosts)
         self._origins = frozenset(origin.lower() for origin in allowed_origins)
+        # Hosts as they were sent by programs, and found to be ours.
+        self._known: set[bytes] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on what is for us."""
-        if scope["type"] in {"http", "websocket"} and scope["path"] not in _PROBES:
+        if (
+            scope["type"] in {"http", "websocket"}
+            and not self._is_known(scope)
+            and scope["path"] not in _PROBES
+        ):
             try:
                 self._check(HTTPConnection(scope))
             except Rejected as rejected:
                 await error_answer(rejected, request_id_of(scope))(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+    def _is_known(self, scope: Scope) -> bool:
+        """Whether it is a program's request under a Host that was looked at before."""
+        hosts = 0
+        known = False
+        for name, value in scope["headers"]:
+            if name == b"origin":
+                return False
+            if name == b"host":
+                hosts += 1
+                known = value in self._known
+        return known and hosts == 1
 
     def _check(self, connection: HTTPConnection) -> None:
         hosts = connection.headers.getlist("host")
@@ -55,7 +74,11 @@ class Perimeter:
                 "add the name to TRUNKLINE_ALLOWED_HOSTS if it should",
             )
         origin = connection.headers.get("origin")
-        if origin is None or origin.lower() == own_origin(connection):
+        if origin is None:
+            if len(self._known) < _MOST_KNOWN:
+                self._known.add(hosts[0].encode("latin-1"))
+            return
+        if origin.lower() == own_origin(connection):
             return
         if origin.lower() not in self._origins:
             raise Rejected(

@@ -5,7 +5,7 @@ string, variables or a body: those may hold keys.
 """
 
 import asyncio
-import secrets
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -100,7 +100,7 @@ def _new_id() -> str:
     """128 bits in hexadecimal: 48 of the time in milliseconds, so that rows which are named by it
     lie one after another in an index, and 80 of chance.
     """
-    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
+    return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
 
 
 class _Exchange:

@@ -68,7 +68,7 @@ class StreamExchange(Exchange[bytes]):
         finally:
             self._account(outcome, status)
 
-    async def _attempt(self, step: ResolvedStep, seconds: float) -> AsyncGenerator[Piece[bytes]]:
+    async def _attempt(self, step: ResolvedStep, _seconds: float) -> AsyncGenerator[Piece[bytes]]:
         model, call = self._call(step)
         one = self._begin(model)
         try:
@@ -77,7 +77,7 @@ class StreamExchange(Exchange[bytes]):
                 model.provider.root + call.path,
                 headers=headers_for(model, call),
                 body=call.body,
-                timeout_seconds=seconds,
+                timeout_seconds=None,  # the engine watches the time
             ) as answer:
                 if not 200 <= answer.status < 300:
                     body = await answer.beginning(MOST_BODY_BYTES)

@@ -30,6 +30,7 @@ from trunkline.providers.proxies import Proxies
 
 LARGEST_ANSWER = 8 * 2**20
 _CONNECT_SECONDS = 5.0
+_PATIENT = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +110,12 @@ class Outgoing:
         *,
         headers: Mapping[str, str],
         body: bytes,
-        timeout_seconds: float,
+        timeout_seconds: float | None,
         largest: int = LARGEST_ANSWER,
     ) -> Answer:
         """POST bytes for a provider of this kind and read the answer whole, as `request` does; it
-        may have `largest` bytes.
+        may have `largest` bytes. Without a timeout it is for the caller to end it, but for five
+        seconds to connect.
         """
         _check_headers(headers)
         return await self._send(
@@ -134,12 +136,13 @@ class Outgoing:
         *,
         headers: Mapping[str, str],
         body: bytes,
-        timeout_seconds: float,
+        timeout_seconds: float | None,
     ) -> AsyncIterator[AnswerStream]:
         """POST for a provider of this kind, and read the answer while it comes.
 
         Left before its end, the connection is closed at once; read to the end, it serves others.
-        Raises one of the `OutgoingError`s. `timeout_seconds` covers everything.
+        Raises one of the `OutgoingError`s. `timeout_seconds` covers everything; without one it is
+        for the caller to end it.
         """
         _check_headers(headers)
         way = self._way_to(url, may_be_private=self._may_be_private(kind))
@@ -196,7 +199,7 @@ class Outgoing:
         headers: Mapping[str, str],
         json: object = None,
         data: bytes | None = None,
-        timeout_seconds: float,
+        timeout_seconds: float | None,
         on_sent: Callable[[], None] | None = None,
         largest: int = LARGEST_ANSWER,
         read_body: bool = True,
@@ -248,11 +251,16 @@ def _check_headers(headers: Mapping[str, str]) -> None:
         raise HeaderRefused("the API key holds characters that no key has: check what was pasted")
 
 
-def _timeout(seconds: float) -> aiohttp.ClientTimeout:
+def _timeout(seconds: float | None) -> aiohttp.ClientTimeout:
+    if seconds is None:
+        return _PATIENT
     return aiohttp.ClientTimeout(total=seconds, sock_connect=min(_CONNECT_SECONDS, seconds))
 
 
 async def _bounded(response: aiohttp.ClientResponse, largest: int) -> bytes:
+    length = response.content_length
+    if length is not None and length <= largest and "Content-Encoding" not in response.headers:
+        return await response.read()
     parts: list[bytes] = []
     size = 0
     async for part in response.content.iter_any():
