@@ -178,6 +178,8 @@ async def _open_streams(server: Server) -> float:
     opened = [await one() for _ in range(OPEN_STREAMS)]
     readers = [asyncio.create_task(read(reader)) for reader, _ in opened]
     await asyncio.sleep(8)
+    if any(task.done() for task in readers):
+        raise RuntimeError("a stream ended that was to stay open")
     grown = _resident(server.pid) - before
     for task in readers:
         task.cancel()
@@ -278,7 +280,7 @@ def _server(port: int, pid: int, model: str, path: str) -> Server:
         pid,
         request(max_tokens=40),
         request(stream=True, max_tokens=CHUNKS),
-        request(stream=True, max_tokens=1_000_000, model=f"{model}-tps-50"),
+        request(stream=True, model=f"{model}-long"),
     )
 
 
@@ -337,7 +339,7 @@ def _configure(port: int, upstream: int) -> None:
         kind: OPENAI_COMPATIBLE, baseUrl: $url }) { provider { id } userErrors { message } } }""",
         url=f"http://127.0.0.1:{upstream}/v1",
     )["createProvider"]["provider"]["id"]
-    for name, model in (("bench", "sim-ok"), ("bench-tps-50", "sim-tps-50")):
+    for name, model in (("bench", "sim-ok"), ("bench-long", "sim-tokens-20000-tps-50")):
         created = _execute(
             port,
             """mutation ($provider: ID!, $name: String!) { createModel(input: {

@@ -2,6 +2,8 @@
 
 Objects that history names (providers, models, chains) are deleted by tombstone: `deleted_at` is
 set, the row stays. Uniqueness of names therefore covers living rows only. Ids are never reused.
+
+One list, however long: foreign keys and migrations are read beside all of it.
 """
 
 from sqlalchemy import (

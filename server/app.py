@@ -179,7 +179,7 @@ def _readiness_route(door: FrontDoor) -> Callable[[Request], Awaitable[Response]
     async def ready(request: Request) -> Response:
         try:
             await door.check_ready()
-        except Exception:
+        except Exception:  # Drivers fail in many ways, and all of them mean: not ready.
             log.exception("not ready", request_id=request_id_of(request.scope))
             return json_answer(
                 {"status": "unavailable", "reason": "the database can't be reached"}, 503

@@ -128,7 +128,7 @@ class Broadcast:
                         refused = outcome
                         break
                     await self._send(SharedResult(outcome.encoded()))
-        except Exception:
+        except Exception:  # A fault of ours ends this operation, and nothing else.
             log.exception("operation failed", request_id=self.request_id)
             refused = internal_failure(self.request_id)
         self._when_over(self)

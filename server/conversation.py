@@ -3,6 +3,8 @@
 An operation of its own runs in a task that sends its results itself and waits for the socket to
 take them, so a client that reads slowly slows its own operations and nothing piles up here. A
 subscription that is shared has no task: `SharedOperation` takes what is pushed, while it can.
+
+Longer than most: one state machine, whose parts would only reach into each other.
 """
 
 import asyncio
@@ -290,7 +292,7 @@ class Conversation:
                     )
         except GONE:
             raise
-        except Exception:
+        except Exception:  # A fault of ours ends this operation, and not the socket.
             log.exception("operation failed", request_id=request_id)
             await self.send_last(message.id, internal_failure(request_id))
             return "failed"

@@ -94,7 +94,7 @@ class EventStream:
                 await self._send(send, b"event: next\ndata: " + outcome.encoded() + b"\n\n")
         except OSError:
             return
-        except Exception:
+        except Exception:  # A fault of ours: the client is told, as the status has gone out.
             log.exception("stream failed", request_id=self._request_id)
             failure = internal_failure(self._request_id)
             await self._send(send, b"event: next\ndata: " + failure.encoded() + b"\n\n")

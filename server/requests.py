@@ -72,7 +72,7 @@ class RequestLog:
                 Rejected(503, "the server is stopping: try again", headers={"Retry-After": "1"}),
                 receive,
             )
-        except Exception:
+        except Exception:  # The outermost place: whoever asked gets an answer whatever broke.
             log.exception("request failed", request_id=exchange.request_id)
             if exchange.begun:
                 raise

@@ -136,7 +136,7 @@ class CompiledExecution(PreparedExecution):
                 results[name] = result
                 if is_awaitable(result):
                     awaited.append(name)
-        except Exception:
+        except Exception:  # Whatever a field raises goes on, once the others are looked after.
             if awaited:
                 self.settle_in_background([results[name] for name in awaited])
             raise

@@ -5,10 +5,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
+import structlog
+
 from trunkline.gateway.accounting import store_requests
 from trunkline.gateway.provider_status import StatusWatch
 from trunkline.gateway.recovering import Recovery
 from trunkline.services import Services
+
+log = structlog.get_logger(__name__)
 
 _PATIENCE_SECONDS = 10.0
 """To store what has ended, when the server stops. Longer than a locked database takes."""
@@ -28,6 +32,8 @@ async def running_gateway(services: Services) -> AsyncIterator[None]:
     finally:
         try:
             await asyncio.wait_for(ledger.drained(), _PATIENCE_SECONDS)
+        except TimeoutError:
+            log.error("gateway requests could not be stored before the end", lost=len(ledger))  # noqa: TRY400  # nothing to trace
         finally:
             for task in tasks:
                 task.cancel()
