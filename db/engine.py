@@ -7,7 +7,7 @@ driver's own mode loses updates without an error, and a plain BEGIN fails half o
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Literal, TypeVar
 
@@ -27,6 +27,8 @@ Connection = AsyncConnection
 _READERS = 4
 _POSTGRESQL_CONNECTIONS = 10
 _ATTEMPTS = 8
+# Whoever was cancelled in the middle of a read gives its connection back within milliseconds.
+_LAST_READS_SECONDS = 5.0
 # Serialization failure and deadlock: another transaction won, and this one may simply run again.
 _RETRYABLE_SQLSTATES = frozenset({"40001", "40P01"})
 
@@ -45,6 +47,9 @@ class Database:
         self._reader = reader
         self._writer = writer
         self._under_way: set[asyncio.Future[Any]] = set()
+        self._reads = 0
+        # Set when the last read has ended; there once somebody closes.
+        self._closing: asyncio.Event | None = None
 
     @classmethod
     def open(cls, url: str) -> "Database":
@@ -78,8 +83,14 @@ class Database:
 
         Cancelling the caller ends the statement that runs, on both databases.
         """
-        async with self._reader.connect() as connection, connection.begin():
-            yield connection
+        self._reads += 1
+        try:
+            async with self._reader.connect() as connection, connection.begin():
+                yield connection
+        finally:
+            self._reads -= 1
+            if self._closing is not None and not self._reads:
+                self._closing.set()
 
     async def transact(
         self,
@@ -109,9 +120,17 @@ class Database:
             raise
 
     async def close(self) -> None:
-        """Wait for the writes under way, then close every connection."""
+        """Wait for the writes and reads under way, then close every connection.
+
+        A read is waited for at most 5 seconds. Its connection can't be closed by anybody else: given
+        back later, it would stay open for as long as the process lives.
+        """
         if self._under_way:
             await asyncio.wait(self._under_way)
+        if self._reads:
+            self._closing = asyncio.Event()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), _LAST_READS_SECONDS)
         await self._reader.dispose()
         await self._writer.dispose()
 

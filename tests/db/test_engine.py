@@ -72,6 +72,30 @@ async def test_a_cancelled_caller_does_not_undo_the_write(database: Database) ->
     assert await _value(database) == "1"
 
 
+async def test_closing_waits_for_a_read_that_is_being_cancelled(database: Database) -> None:
+    """Given back after the pool is gone, its connection would stay open for good."""
+    begun = asyncio.Event()
+    ended = False
+
+    async def read() -> None:
+        nonlocal ended
+        try:
+            async with database.read() as connection:
+                await connection.scalar(select(installation.c.value))
+                begun.set()
+                await asyncio.Event().wait()
+        finally:
+            ended = True
+
+    reader = asyncio.create_task(read())
+    await begun.wait()
+    reader.cancel()
+    await database.close()
+    assert ended
+    with pytest.raises(asyncio.CancelledError):
+        await reader
+
+
 async def test_two_hundred_read_modify_writes_lose_none(database: Database) -> None:
     await database.transact(lambda connection: _set(connection, "0"))
 
