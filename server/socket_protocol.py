@@ -26,6 +26,7 @@ from websockets.extensions.permessage_deflate import (
     PerMessageDeflate,
     ServerPerMessageDeflateFactory,
 )
+from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from server import deflating
@@ -156,6 +157,22 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         """It is there."""
         self.missed = 0
         super().handle_pong(event)
+
+    def send_receive_event_to_app(self) -> None:
+        """A message is whole. Text that is no UTF-8 closes the socket (RFC 6455 §8.1); uvicorn would
+        log each as an error, traceback and all, which any client could fill a disk with.
+        """
+        if self.curr_msg_data_type == "text" and not self.close_sent:
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:
+                self.frames = []
+                # The client may have closed in the same breath, and is told that it was heard.
+                if self.conn.state is State.OPEN:
+                    self.conn.send_close(1007)
+                    self.handle_parser_exception()
+                return
+        super().send_receive_event_to_app()
 
     def handle_close(self, event: Any) -> None:
         """The client closes, or answers our closing."""
