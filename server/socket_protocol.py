@@ -159,8 +159,8 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         super().handle_pong(event)
 
     def send_receive_event_to_app(self) -> None:
-        """A message is whole. Text that is no UTF-8 closes the socket (RFC 6455 §8.1); uvicorn would
-        log each as an error, traceback and all, which any client could fill a disk with.
+        """A message is whole. Text that is no UTF-8 closes the socket (RFC 6455 §8.1). uvicorn logs
+        each as an error, traceback and all: anybody could fill a disk with that.
         """
         if self.curr_msg_data_type == "text" and not self.close_sent:
             try:

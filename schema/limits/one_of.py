@@ -7,7 +7,7 @@ breaks on a variable that isn't declared, and on a fragment that stands before i
 from graphql import (
     GraphQLError,
     GraphQLInputObjectType,
-    GraphQLNonNull,
+    GraphQLType,
     OperationDefinitionNode,
     ValidationRule,
     is_non_null_type,
@@ -26,15 +26,17 @@ class OneOfVariables(ValidationRule):
             parent = usage.parent_type
             if name not in declared or not is_non_null_type(parent):
                 continue
-            if _takes_one(parent) and not isinstance(declared[name].type, NonNullTypeNode):
+            if not _takes_one(parent.of_type):
+                continue
+            if not isinstance(declared[name].type, NonNullTypeNode):
                 self.report_error(
                     GraphQLError(
-                        f"Variable '${name}' must be non-nullable to be used in '{parent.of_type}', "
-                        "which takes exactly one of its fields.",
+                        f"Variable '${name}' must be non-nullable to be used in "
+                        f"'{parent.of_type}', which takes exactly one of its fields.",
                         [declared[name], usage.node],
                     )
                 )
 
 
-def _takes_one(parent: GraphQLNonNull[GraphQLInputObjectType]) -> bool:
-    return isinstance(parent.of_type, GraphQLInputObjectType) and parent.of_type.is_one_of
+def _takes_one(parent: GraphQLType) -> bool:
+    return isinstance(parent, GraphQLInputObjectType) and parent.is_one_of
