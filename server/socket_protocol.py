@@ -121,6 +121,9 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     async def send(self, message: Any) -> None:
         """Send, and wait until the transport has passed it on."""
         await self._taken()
+        if self.handshake_complete and self.close_sent:
+            # What the client sent was no websocket, and closed it meanwhile.
+            raise ClientDisconnected
         await super().send(message)
         await self._passed_on()
 

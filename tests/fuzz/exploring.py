@@ -1,5 +1,7 @@
 """Plays what the corpus keeps, then cases that Hypothesis makes up."""
 
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import hypothesis
@@ -8,6 +10,9 @@ from hypothesis.errors import Flaky
 
 from tests.fuzz.cases import Case, Finding, Surface, kept
 from tests.fuzz.subject import Subject
+
+_SUSPECTS = 6
+"""Cases that are played again, each alone, where a finding doesn't come again."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +50,11 @@ class Explorer:
     def explore(self, examples: int, seed: int | None = None) -> Found | None:
         """Play so many new cases, always the same without a seed; the first that is a finding."""
         failed: list[Found] = []
+        before: deque[Case] = deque(maxlen=_SUSPECTS)
 
         def one(case: Case) -> None:
+            if not failed:
+                before.append(case)
             try:
                 self.play(case)
             except Finding as finding:
@@ -66,10 +74,22 @@ class Explorer:
             test = hypothesis.seed(seed)(test)
         try:
             test()
-        except (Finding, Flaky):
-            # What is played last is the smallest; what depends on what came before comes but once.
+        except Finding:
+            # What is played last is the smallest.
             return failed[-1]
+        except Flaky:
+            return self._suspected(before, failed[0])
         return None
+
+    def _suspected(self, before: Sequence[Case], first: Found) -> Found:
+        """What came but once may have been told of late: it may be of a case before."""
+        for case in reversed(before):
+            try:
+                self.play(case)
+                self.subject.settle()
+            except Finding as finding:
+                return Found(case, str(finding))
+        return Found(first.case, f"{first.why} (not again with this case alone)")
 
     def finish(self) -> Found | None:
         """Look at what all of them left behind."""

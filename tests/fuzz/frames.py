@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.fuzz import operations
 from tests.fuzz.cases import Case, Finding, Part, Surface, bytes_of
 from tests.fuzz.graphql_answers import check_errors, check_response
-from tests.fuzz.hostile import NUMBERS, STRINGS, as_json, mutated, mutated_bytes
+from tests.fuzz.hostile import NUMBERS, STRINGS, as_json, deep, mutated, mutated_bytes
 from tests.fuzz.subject import HANG_SECONDS, TOKEN, Subject
 
 HANDSHAKE = (
@@ -53,8 +53,9 @@ def _message(dice: Random) -> Any:
         INIT, INIT, {"type": "connection_init"}, {"type": "connection_init",
         "payload": {"Authorization": 5}},
         {"type": "ping"}, {"type": "ping", "payload": {"a": dice.choice(NUMBERS)}},
-        {"type": "pong"},
+        {"type": "pong"}, {"type": "ping", "payload": {"a": deep(dice)}},
         {"id": dice.choice(IDS), "type": "subscribe", "payload": subscribed},
+        {"id": "1", "type": "subscribe", "payload": {"query": LIVE, "variables": {"": deep(dice)}}},
         {"id": dice.choice(IDS), "type": "subscribe", "payload": subscribed},
         {"id": dice.choice(IDS), "type": "subscribe", "payload": {"query": LIVE,
         "variables": {"": []}}},

@@ -106,11 +106,21 @@ def mutated(value: Any, dice: Random) -> Any:
                 container[dice.choice(STRINGS)] = container.pop(key)
             case 3:
                 container[key] = [container[key]] if dice.random() < 0.5 else {"x": container[key]}
+            case _ if dice.random() < 0.05:
+                container[key] = deep(dice)
             case _:
                 container[key] = dice.choice(ODD)
         if not _places(root):
             break
     return root.get("")
+
+
+def deep(dice: Random) -> Any:
+    """Lists and objects in each other: more than is written, or nearly more than is read."""
+    found: Any = {}
+    for _ in range(dice.choice((50, 260, 900))):
+        found = [found] if dice.random() < 0.5 else {"and": found}
+    return found
 
 
 ODD: tuple[Any, ...] = (None, True, [], {}, [[]], [None], {"": ""}, *NUMBERS, *STRINGS[:20])

@@ -15,7 +15,7 @@ from websockets.typing import Subprotocol
 from schema.root import schema
 from tests.fuzz.cases import Case, Finding, Surface
 from tests.fuzz.graphql_answers import check_body, check_errors, check_response, check_status
-from tests.fuzz.hostile import DATES, DECIMALS, NUMBERS, RAW, STRINGS, as_json
+from tests.fuzz.hostile import DATES, DECIMALS, NUMBERS, RAW, STRINGS, as_json, deep
 from tests.fuzz.subject import HANG_SECONDS, Subject
 from tests.schema.compiled.operations import Generator, Operation, Scalars
 from trunkline.global_ids import global_id
@@ -59,7 +59,7 @@ def _case(seed: int, kind: str, transport: str, breaks: int) -> Case:
     for _ in range(breaks):
         query = _broken(query, dice)
     if dice.random() < 0.03:
-        variables = dice.choice([[], "x", {"": {}}, [variables], {"v0": _deep(dice)}])
+        variables = dice.choice([[], "x", {"": {}}, [variables], {"v0": deep(dice)}])
     return {
         "query": query,
         # As text: JSON is not always what Python makes of it.
@@ -73,13 +73,6 @@ def _is_valid(operation: Operation) -> bool:
         return not validate(SCHEMA, parse(RAW.sub(r"\1", operation.text)))
     except Exception:  # noqa: BLE001  # a literal that is no GraphQL
         return False
-
-
-def _deep(dice: Random) -> Any:
-    found: Any = {}
-    for _ in range(dice.choice((50, 500, 900))):
-        found = [found] if dice.random() < 0.5 else {"and": found}
-    return found
 
 
 def _broken(query: str, dice: Random) -> str:
