@@ -41,7 +41,8 @@ SCALARS: Scalars = {
     "SafeInt": lambda dice: dice.choice(NUMBERS),
 }
 TOKENS = re.compile(r'"(?:\\.|[^"\\])*"|\.\.\.|\w+|\s+|.', re.DOTALL)
-TRANSPORTS = ("post", "post", "get", "socket", "sse")
+TRANSPORTS = ("post", "post", "get", "socket", "sse", "left")
+"""Of these "left" is a socket whose client ends the operation as soon as it is asked for."""
 _STREAMED = 3
 """Results that are waited for at most."""
 
@@ -127,8 +128,8 @@ def play(subject: Subject, case: Case) -> None:
     head = b'{"query":%b,"variables":%b' % (as_json(case["query"]), case["variables"].encode())
     body = head + b',"operationName":%b}' % as_json(case.get("operationName"))
     match case["transport"]:
-        case "socket":
-            _over_socket(subject, body)
+        case "socket" | "left":
+            _over_socket(subject, body, leaves=case["transport"] == "left")
             return
         case "get":
             query = quote(case["query"].encode(errors="replace"))
@@ -163,7 +164,7 @@ def _over_events(subject: Subject, body: bytes) -> None:
             check_body(line[6:])
 
 
-def _over_socket(subject: Subject, body: bytes) -> None:
+def _over_socket(subject: Subject, body: bytes, *, leaves: bool = False) -> None:
     try:
         with connect(
             f"ws://127.0.0.1:{subject.port}/graphql",
@@ -176,7 +177,7 @@ def _over_socket(subject: Subject, body: bytes) -> None:
             socket.send('{"type":"connection_init"}')
             socket.recv(HANG_SECONDS)
             socket.send(b'{"id":"1","type":"subscribe","payload":%b}' % body, text=True)
-            left = _STREAMED
+            left = 0 if leaves else _STREAMED
             patience = 0.1 if b"subscription" in body else HANG_SECONDS
             try:
                 while left and _goes_on(orjson.loads(socket.recv(patience))):

@@ -32,7 +32,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
         "sqlite+aiosqlite:///x?y=z",
         "sqlite+aiosqlite:///file:x.db?uri=true", "sqlite+aiosqlite:///x.db?timeout=x",
         "sqlite+aiosqlite:///%00", "sqlite+aiosqlite:///" + "a" * 300,
-        "sqlite+aiosqlite:///é\ud8e9.db",
+        "sqlite+aiosqlite:///é\udce9.db",
         "sqlite+nothing:///x.db", "sqlite+aiosqlite:///empty.db",
         "sqlite+aiosqlite://127.0.0.1/x.db",
     ),
@@ -118,6 +118,12 @@ def _file(pattern: Any, dice: Random, end: bytes = b"") -> list[Part]:
     return [data.decode("latin-1")]
 
 
+def _chained(count: int) -> str:
+    """Fragments that each spread the next."""
+    chain = " ".join(f"fragment F{one} on Query {{ ...F{one + 1} }}" for one in range(count))
+    return f"query Q {{ ...F0 }} {chain} fragment F{count} on Query {{ __typename }}"
+
+
 def _case(seed: int, sort: str) -> Case:
     dice = Random(seed)
     environment: dict[str, str] = {}
@@ -165,7 +171,8 @@ def _case(seed: int, sort: str) -> Case:
                 )
                 environment["FUZZ_FILE"] = "ops/input.json"
             else:
-                file = [mutated_bytes(OPERATION.encode(), dice).decode("latin-1")]
+                text = OPERATION if dice.random() < 0.9 else _chained(dice.choice((50, 400, 2_000)))
+                file = [mutated_bytes(text.encode(), dice).decode("latin-1")]
                 environment["FUZZ_FILE"] = "ops/input.graphql"
         case _:
             words = ("usage", "token", "create", "list", "revoke", "rotate", "export", "import",
@@ -253,7 +260,7 @@ def _check(ended: dict[str, Any]) -> None:
 
 
 def _end_of(errors: str) -> str:
-    return errors[-1_500:]
+    return " / ".join(line[-600:] for line in errors.splitlines()[-12:])
 
 
 PROGRAM = Surface("program", cases, play, prepare, conclude, examples=30)
