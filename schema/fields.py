@@ -13,8 +13,9 @@ from typing import Annotated, Any, Protocol, TypeVar
 import strawberry
 from graphql import FieldNode, FragmentSpreadNode, InlineFragmentNode, SelectionNode
 
+import schema.audit_enums
 import schema.enums
-import schema.gateway_enums  # noqa: F401  # both name enumerations before any field is declared
+import schema.gateway_enums  # noqa: F401  # they name enumerations before any field is declared
 from db.vocabulary import AccessScope
 from resolvers.context import OperationContext
 from trunkline.changes import UNSET, Given

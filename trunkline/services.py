@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from db.engine import Connection, Database
+from trunkline.audit.actions import Action
 from trunkline.audit.actors import Actor
 from trunkline.audit.changes import Change, leave_entries
 from trunkline.budgets.blocking import BlockedScopes
@@ -52,7 +53,7 @@ class Services:
         """The same parts, for changes in somebody else's name."""
         return replace(self, actor=actor)
 
-    async def change(self, action: str, work: Callable[[Connection], Awaitable[Change[T]]]) -> T:
+    async def change(self, action: Action, work: Callable[[Connection], Awaitable[Change[T]]]) -> T:
         """Like `commit`, for a change of configuration: what `work` says that it changed goes into
         the audit log in the same transaction. `action` is named as the mutation is.
         """

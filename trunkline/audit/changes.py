@@ -15,6 +15,7 @@ import orjson
 from db.audit_log import Fields, NewAuditEntry, insert_audit_entries
 from db.engine import Connection
 from db.vocabulary import AuditObjectKind
+from trunkline.audit.actions import Action
 from trunkline.audit.actors import Actor
 from trunkline.events import Event
 
@@ -99,7 +100,7 @@ def updated(before: Shown, after: Shown, *, replaced: Sequence[str] = ()) -> Cha
 
 
 async def leave_entries(
-    connection: Connection, actor: Actor, action: str, changes: Changes, now: datetime
+    connection: Connection, actor: Actor, action: Action, changes: Changes, now: datetime
 ) -> None:
     """Enter these changes, in the transaction that makes them, after every other row is written."""
     await insert_audit_entries(
