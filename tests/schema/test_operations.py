@@ -1,6 +1,6 @@
 """Every named operation of `graphql/operations/` runs on both databases, in one story."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -8,13 +8,12 @@ from typing import Any
 import pytest
 from graphql import OperationDefinitionNode, OperationType, parse, print_ast
 
-from db.audit_log import AuditEntryRow, page_audit_entries
-from db.paging import PageRequest
 from db.vocabulary import AuditActorKind
 from resolvers.context import OperationContext
 from schema.root import schema
 from server.simulated.app import running_simulator
 from server.simulated.behaviour import Behaviour
+from tests.audit_entries import entries_of
 from tests.conftest import Execute
 from trunkline.audit.actions import ACTIONS
 from trunkline.providers.seeding import seed_providers
@@ -73,12 +72,6 @@ async def run(execute: Execute, name: str, **variables: Any) -> dict[str, Any]:
     return await execute(OPERATIONS[name][0], **variables)
 
 
-async def entries_of(services: Services) -> Sequence[AuditEntryRow]:
-    """The audit log, the newest first."""
-    async with services.database.read() as connection:
-        return (await page_audit_entries(connection, PageRequest(10_000))).nodes
-
-
 def test_every_mutation_is_audited_or_says_why_not() -> None:
     """That those which are audited leave an entry, the dashboard's day below proves one by one."""
     mutation = schema._schema.mutation_type
@@ -103,10 +96,9 @@ async def test_a_dashboards_day(services: Services, execute: Execute, simulator:
 
     async def do(name: str, **variables: Any) -> Any:
         done.add(name)
-        entries = await entries_of(services)
+        before = len(await entries_of(services))
         data = await run(execute, name, **variables)
-        new = await entries_of(services)
-        new = new[: len(new) - len(entries)]
+        new = (await entries_of(services))[before:]
         mutation = name[0].lower() + name[1:]
         if OPERATIONS[name][1] is OperationType.MUTATION and mutation not in NOT_CONFIGURATION:
             (entry,) = new

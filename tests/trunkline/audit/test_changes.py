@@ -1,7 +1,6 @@
 """What changes of configuration leave in the audit log, with them or not at all."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,7 @@ import orjson
 import pytest
 from sqlalchemy import select
 
-import trunkline.audit.changes
-from db.audit_log import EVERYTHING, AuditEntryRow, audit_entries_after
+from db.audit_log import EVERYTHING, insert_audit_entries
 from db.engine import Connection, Database
 from db.providers import all_providers
 from db.tables import audit_entries
@@ -23,6 +21,7 @@ from db.vocabulary import (
     ProviderKind,
 )
 from server.wiring import services_on
+from tests.audit_entries import entries_of
 from tests.conftest import SECRET_KEY, SetClock
 from trunkline.access.changes import create_token, revoke_token, rotate_token
 from trunkline.access.inputs import NewAccessToken
@@ -64,6 +63,7 @@ ROOT = Path(__file__).parents[3]
 OWN = NewProvider(
     slug="own", name="Own", kind=ProviderKind.OPENAI_COMPATIBLE, base_url="https://a.example/v1"
 )
+WRITTEN_BY = "trunkline.audit.changes"
 NO_CONFIGURATION = {
     "trunkline/access/known.py": "when a token was last used",
     "trunkline/budgets/alerting.py": "that spending reached a threshold",
@@ -82,12 +82,6 @@ through `Services.change`, or leaves entries by `leave_entries`.
 """
 
 
-async def entries(services: Services) -> Sequence[AuditEntryRow]:
-    """Oldest first."""
-    async with services.database.read() as connection:
-        return await audit_entries_after(connection, 0, most=1_000, up_to_id=2**62)
-
-
 @pytest.fixture
 async def services(sqlite_database: Database, clock: SetClock) -> Any:
     async with services_on(
@@ -103,7 +97,7 @@ async def test_a_creation_shows_all_an_update_what_differs_a_deletion_all(
     clock.advance(seconds=1.000001)
     await update_provider(services, ProviderUpdate(id=own.id, name="Ours", enabled=True))
     await delete_provider(services, own.id, None)
-    made, renamed, gone = await entries(services)
+    made, renamed, gone = await entries_of(services)
     whole = {
         "slug": "own", "name": "Own", "kind": "OPENAI_COMPATIBLE",
         "baseUrl": "https://a.example/v1", "enabled": True, "apiKey": None, "extraHeaderNames": [],
@@ -120,7 +114,7 @@ async def test_what_changes_nothing_leaves_nothing(services: Services) -> None:
     own = await create_provider(services, OWN)
     model = await create_model(services, NewModel(provider_id=own.id, wire_name="m"))
     chain = await create_chain(services, NewChain(name="c", steps=[StepInput(model_id=model.id)]))
-    before = len(await entries(services))
+    before = len(await entries_of(services))
     await update_provider(services, ProviderUpdate(id=own.id, name="Own", enabled=True))
     await update_model(services, ModelUpdate(id=model.id, enabled=True, price_override=None))
     await update_chain(services, ChainUpdate(id=chain.id, name="c"))
@@ -133,7 +127,7 @@ async def test_what_changes_nothing_leaves_nothing(services: Services) -> None:
     ):
         with pytest.raises(Refused):
             await refused
-    assert len(await entries(services)) == before == 3
+    assert len(await entries_of(services)) == before == 3
 
 
 @pytest.mark.parametrize("fails", ["the entry", "what comes after it"])
@@ -141,11 +135,10 @@ async def test_a_change_and_its_entry_are_written_together_or_not_at_all(
     database: Database, clock: SetClock, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
     async with services_on(database, Secrets([SECRET_KEY]), clock=clock) as services:
-        insert = trunkline.audit.changes.insert_audit_entries
         count = services.announcer.count
 
         async def broken_insert(connection: Connection, given: Any) -> None:
-            await insert(connection, given)
+            await insert_audit_entries(connection, given)
             raise OSError("the disk is full")
 
         async def broken_count(connection: Connection, events: Any) -> Any:
@@ -154,7 +147,7 @@ async def test_a_change_and_its_entry_are_written_together_or_not_at_all(
 
         with monkeypatch.context() as broken, services.events.subscribe(ProviderChanged) as told:
             if fails == "the entry":
-                broken.setattr(trunkline.audit.changes, "insert_audit_entries", broken_insert)
+                broken.setattr(f"{WRITTEN_BY}.insert_audit_entries", broken_insert)
             else:
                 broken.setattr(services.announcer, "count", broken_count)
             with pytest.raises(OSError, match="full"):
@@ -162,9 +155,9 @@ async def test_a_change_and_its_entry_are_written_together_or_not_at_all(
             assert not told._pending
         async with database.read() as connection:
             assert await all_providers(connection) == []
-        assert await entries(services) == []
+        assert await entries_of(services) == []
         await create_provider(services, OWN)
-        assert [one.action for one in await entries(services)] == ["createProvider"]
+        assert [one.action for one in await entries_of(services)] == ["createProvider"]
 
 
 async def test_no_secret_is_in_the_log_and_each_that_was_replaced_is_noted(
@@ -192,7 +185,7 @@ async def test_no_secret_is_in_the_log_and_each_that_was_replaced_is_noted(
     token = await create_token(services, NewAccessToken(name="t", scopes=[AccessScope.READ]))
     turned = await rotate_token(services, token.token.id, 60)
     await revoke_token(services, token.token.id)
-    found = await entries(services)
+    found = await entries_of(services)
     key, headers = found[1], found[2]
     masks = {"masked": "sk-ant-…4f2A"}
     assert [one["apiKey"] for one in (key.before or {}, key.after or {})] == [
@@ -203,7 +196,8 @@ async def test_no_secret_is_in_the_log_and_each_that_was_replaced_is_noted(
     assert [one.action for one in found[3:6]] == [
         "createBudget", "rotateBudgetWebhookSecret", "updateBudget"
     ]  # fmt: skip
-    assert (found[3].after or {})["webhook"]["url"] == "https://hooks.example.com:8443/…uery"
+    webhook: Any = (found[3].after or {})["webhook"]
+    assert webhook["url"] == "https://hooks.example.com:8443/…uery"
     assert (found[4].after or {}).keys() == (found[5].after or {}).keys() == {"webhook"}
     assert [(one.before or {}).get("masked") for one in found[6:]] == [
         None, f"tl_…{token.text[-4:]}", f"tl_…{turned.text[-4:]}"
@@ -226,7 +220,7 @@ async def test_prices_and_steps_are_shown_as_the_api_shows_them(services: Servic
     await update_model(services, ModelUpdate(id=model.id, price_override=price))
     chain = await create_chain(services, NewChain(name="c", steps=[StepInput(model_id=model.id)]))
     await delete_chain(services, chain.id, None)
-    _, _, priced, made, gone = await entries(services)
+    _, _, priced, made, gone = await entries_of(services)
     assert priced.object_label == "own/m/1"
     assert priced.before == {"pricing": None}
     assert priced.after == {
@@ -236,7 +230,8 @@ async def test_prices_and_steps_are_shown_as_the_api_shows_them(services: Servic
         }
     }  # fmt: skip
     assert made.after == gone.before
-    (step,) = (made.after or {})["steps"]
+    steps: Any = (made.after or {})["steps"]
+    (step,) = steps
     assert (step["model"], step["maxRetries"]) == ("own/m/1", 2)
 
 
@@ -245,7 +240,7 @@ async def test_what_trunkline_does_of_itself_is_entered_as_its_own(services: Ser
     assert await seed_providers(database, catalog, clock)
     assert await refresh_catalog(database, catalog, clock)
     assert not await refresh_catalog(database, catalog, clock)
-    found = await entries(services)
+    found = await entries_of(services)
     assert [one.action for one in found] == ["seedProviders"] * 4 + ["refreshCatalog"]
     assert {one.actor.kind for one in found} == {AuditActorKind.SYSTEM}
     assert found[-1].before == {"edition": None}
