@@ -149,6 +149,8 @@ def front_door(services: Services, settings: Settings, admin_token: str) -> Fron
             most_streams=settings.most_streams_per_viewer,
         ),
         introspection=settings.introspection,
+        metrics=settings.metrics,
+        services=services,
     )
 
 
