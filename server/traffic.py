@@ -63,7 +63,7 @@ class Traffic:
         route = _SUBSCRIPTIONS if is_stream else route_of(path)
         key = (
             route,
-            method if method in _METHODS else OTHER,
+            known_method(method),
             _CLASSES.get((status or 0) // 100, "none"),
         )
         self.requests[key].note(seconds)
@@ -87,6 +87,11 @@ class Traffic:
             yield
         finally:
             self.event_streams -= 1
+
+
+def known_method(method: str) -> str:
+    """The method, where it is one that we serve."""
+    return method if method in _METHODS else OTHER
 
 
 def route_of(path: str) -> str:

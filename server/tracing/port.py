@@ -4,7 +4,7 @@ from typing import Protocol
 
 from starlette.types import ASGIApp
 
-from db.transaction_watch import Trace
+from db.transaction_watch import Access
 from server.execution import OperationTraces
 from trunkline.gateway.traces import RequestTraces
 
@@ -12,8 +12,7 @@ from trunkline.gateway.traces import RequestTraces
 class Traces(OperationTraces, RequestTraces, Protocol):
     """Traces requests, their operations, the attempts of gateway requests, and transactions."""
 
-    @property
-    def transaction(self) -> Trace:
+    def transaction(self, access: Access, seconds: float, failed: bool, /) -> None:  # noqa: FBT001
         """What a database tells of its transactions, for `Database.watch`."""
 
     def around(self, app: ASGIApp, /) -> ASGIApp:
