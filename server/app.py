@@ -43,6 +43,9 @@ from trunkline.services import Services
 
 log = structlog.get_logger("trunkline.request")
 
+READY_SECONDS = 3.0
+"""Less than an orchestrator waits for its probe."""
+
 _MESSAGES = {404: "there is nothing at this path", 405: "this method is not allowed here"}
 
 
@@ -50,9 +53,9 @@ _MESSAGES = {404: "there is nothing at this path", 405: "this method is not allo
 class FrontDoor:
     """What the application is made of.
 
-    `check_ready` raises where the database can't be reached. `closing` is set by whoever stops the
-    server: event streams end then. `gateway` serves what is below `/v1/`. `services` are what
-    `/metrics` counts beside the front door itself.
+    `check_ready` raises where the database can't be reached, and has `ready_seconds` for it.
+    `closing` is set by whoever stops the server: event streams end then. `gateway` serves what is
+    below `/v1/`. `services` are what `/metrics` counts beside the front door itself.
     """
 
     schema: Schema
@@ -70,6 +73,7 @@ class FrontDoor:
     quotas: Quotas = field(default_factory=Quotas)
     introspection: bool = True
     most_requests: int = MOST_REQUESTS
+    ready_seconds: float = READY_SECONDS
     metrics: MetricsAccess = "token"
     services: Services | None = None
     traces: Traces | None = None
@@ -204,16 +208,24 @@ def _operations_route(door: FrontDoor) -> Callable[[Request], Awaitable[Response
 
 def _readiness_route(door: FrontDoor) -> Callable[[Request], Awaitable[Response]]:
     async def ready(request: Request) -> Response:
+        if door.closing.is_set():
+            return _unavailable("the server is stopping")
         try:
-            await door.check_ready()
+            async with asyncio.timeout(door.ready_seconds):
+                await door.check_ready()
+        except TimeoutError:
+            log.warning("not ready", request_id=request_id_of(request.scope))
+            return _unavailable(f"the database doesn't answer within {door.ready_seconds:g} s")
         except Exception:  # Drivers fail in many ways, and all of them mean: not ready.
             log.exception("not ready", request_id=request_id_of(request.scope))
-            return json_answer(
-                {"status": "unavailable", "reason": "the database can't be reached"}, 503
-            )
+            return _unavailable("the database can't be reached")
         return json_answer({"status": "ready"})
 
     return ready
+
+
+def _unavailable(reason: str) -> Response:
+    return json_answer({"status": "unavailable", "reason": reason}, 503)
 
 
 async def _alive(_request: Request) -> Response:
