@@ -27,6 +27,7 @@ _TEMPLATES = {"/graphiql/": "/graphiql/{name}", "/v1/models/": "/v1/models/{mode
 _METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS"})
 _SUBSCRIPTIONS = "/graphql (event stream)"
 """Apart, as these last for hours."""
+_MOST_KNOWN = 256
 _CLASSES = {1: "1xx", 2: "2xx", 3: "3xx", 4: "4xx", 5: "5xx"}
 _CLOSE_CODES = frozenset(
     {101, 1000, 1001, 1011, 1012, 1013, 4400, 4401, 4403, 4406, 4408, 4409, 4429}
@@ -55,18 +56,23 @@ class Traffic:
     """
     event_streams: int = 0
     """Open now."""
+    # Those of `requests` by what was sent, as finding them out takes most of the time.
+    _known: dict[tuple[str, str, int | None], Durations] = field(default_factory=dict)
 
     def note_request(
         self, path: str, method: str, status: int | None, seconds: float, *, is_stream: bool
     ) -> None:
         """A request has ended; no status says that nothing was answered."""
-        route = _SUBSCRIPTIONS if is_stream else route_of(path)
-        key = (
-            route,
-            known_method(method),
-            _CLASSES.get((status or 0) // 100, "none"),
-        )
-        self.requests[key].note(seconds)
+        known = None if is_stream else self._known.get((path, method, status))
+        if known is None:
+            known = self.requests[
+                _SUBSCRIPTIONS if is_stream else route_of(path),
+                known_method(method),
+                _CLASSES.get((status or 0) // 100, "none"),
+            ]
+            if path in _ROUTES and not is_stream and len(self._known) < _MOST_KNOWN:
+                self._known[path, method, status] = known
+        known.note(seconds)
 
     def note_socket(self, status: int | None) -> None:
         """A socket has ended."""

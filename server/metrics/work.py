@@ -9,8 +9,6 @@ from server.metrics.families import counters, gauge, gauges, histograms, summed
 from server.metrics.labels import ProviderLabels
 from trunkline.failover.breakers import CircuitOf
 from trunkline.failover.circuits import CircuitState
-from trunkline.failover.classes import FailureClass
-from trunkline.gateway.tally import CANCELLED, SUCCEEDED
 from trunkline.services import Services
 from trunkline.usage.tally import Tallied
 
@@ -21,7 +19,6 @@ _TOKENS = {
     "output": "output_tokens",
     "reasoning": "reasoning_tokens",
 }
-_SENT = frozenset({SUCCEEDED, CANCELLED, *FailureClass})
 
 
 class WorkMetrics:
@@ -96,20 +93,22 @@ class WorkMetrics:
 
     def _gateway(self) -> Iterator[Metric]:
         tally = self._services.gateway.ledger.tally
+        providers = list(self._providers.labelled(tally.providers.items()))
         yield counters(
             "trunkline_gateway_requests",
             "Requests through the gateway that ended, by endpoint and outcome.",
             ("endpoint", "outcome"),
             (
                 ((endpoint.lower(), outcome.lower()), count)
-                for (endpoint, outcome), count in tally.requests.items()
+                for endpoint, one in tally.endpoints.items()
+                for outcome, count in one.outcomes.items()
             ),
         )
         yield histograms(
             "trunkline_gateway_request_seconds",
             "How long they took, whole.",
             ("endpoint",),
-            (((endpoint.lower(),), one) for endpoint, one in tally.durations.items()),
+            (((endpoint.lower(),), one.durations) for endpoint, one in tally.endpoints.items()),
         )
         yield histograms(
             "trunkline_gateway_first_token_seconds",
@@ -130,30 +129,18 @@ class WorkMetrics:
             ("provider", "outcome"),
             (
                 ((slug, outcome.lower()), count)
-                for slug, (outcome, count) in self._providers.labelled(
-                    (one, (outcome, count)) for (one, outcome), count in tally.attempts.items()
-                )
+                for slug, one in providers
+                for outcome, count in one.outcomes.items()
             ),
         )
-        sent: Counter[int] = Counter()
-        for (provider_id, outcome), count in tally.attempts.items():
-            if outcome in _SENT:
-                sent[provider_id] += count
         seconds = SummaryMetricFamily(
             "trunkline_gateway_attempt_seconds",
             "How long the attempts took that were sent.",
             labels=("provider",),
         )
-        times = dict(
-            summed(
-                ((slug,), spent)
-                for slug, spent in self._providers.labelled(tally.attempt_milliseconds.items())
-            )
-        )
-        for key, number in summed(
-            ((slug,), one) for slug, one in self._providers.labelled(sent.items())
-        ):
-            seconds.add_metric(key, int(number), times.get(key, 0) / 1_000)
+        times = dict(summed(((slug,), one.milliseconds) for slug, one in providers))
+        for key, sent in summed(((slug,), one.sent) for slug, one in providers):
+            seconds.add_metric(key, int(sent), times[key] / 1_000)
         yield seconds
         yield gauge(
             "trunkline_gateway_held_bytes",

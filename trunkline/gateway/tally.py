@@ -20,32 +20,50 @@ def _patient() -> Durations:
 
 
 @dataclass(slots=True)
+class EndpointTally:
+    """Of one endpoint: how its requests ended, and how long they took."""
+
+    outcomes: Counter[GatewayOutcome] = field(default_factory=Counter)
+    durations: Durations = field(default_factory=_patient)
+
+
+@dataclass(slots=True)
+class ProviderTally:
+    """Of one provider. `outcomes` says how attempts ended: SUCCEEDED, CANCELLED, a class of failure
+    or why there was none.
+    """
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    sent: int = 0
+    milliseconds: int = 0
+    """Of the attempts that were sent."""
+
+
+@dataclass(slots=True)
 class GatewayTally:
     """As many providers are in it as are configured at most."""
 
-    requests: Counter[tuple[GatewayEndpoint, GatewayOutcome]] = field(default_factory=Counter)
-    attempts: Counter[tuple[int, str]] = field(default_factory=Counter)
-    """By provider and how each ended: SUCCEEDED, CANCELLED, a class of failure, or why it was
-    skipped.
-    """
-    attempt_milliseconds: Counter[int] = field(default_factory=Counter)
-    """Of the attempts that were sent, by provider."""
-    durations: defaultdict[GatewayEndpoint, Durations] = field(
-        default_factory=lambda: defaultdict(_patient)
+    endpoints: defaultdict[GatewayEndpoint, EndpointTally] = field(
+        default_factory=lambda: defaultdict(EndpointTally)
+    )
+    providers: defaultdict[int, ProviderTally] = field(
+        default_factory=lambda: defaultdict(ProviderTally)
     )
     first_token: Durations = field(default_factory=_patient)
     overhead: Durations = field(default_factory=lambda: Durations(SECONDS))
 
     def add(self, row: NewGatewayRequest) -> None:
         """Count a request that has ended."""
-        self.requests[row.endpoint, row.outcome] += 1
-        self.durations[row.endpoint].note(row.milliseconds / 1_000)
+        endpoint = self.endpoints[row.endpoint]
+        endpoint.outcomes[row.outcome] += 1
+        endpoint.durations.note(row.milliseconds / 1_000)
         if row.attempts:
             self.overhead.note(row.overhead_ms / 1_000)
         if row.first_token_ms is not None:
             self.first_token.note(row.first_token_ms / 1_000)
         for one in row.attempts:
-            outcome = CANCELLED if one.cancelled else one.outcome or SUCCEEDED
-            self.attempts[one.provider_id, outcome] += 1
+            provider = self.providers[one.provider_id]
+            provider.outcomes[CANCELLED if one.cancelled else one.outcome or SUCCEEDED] += 1
             if one.sent:
-                self.attempt_milliseconds[one.provider_id] += one.milliseconds
+                provider.sent += 1
+                provider.milliseconds += one.milliseconds

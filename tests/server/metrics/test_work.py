@@ -146,7 +146,7 @@ async def test_ten_thousand_providers_share_the_labels_of_two_hundred(
     slugs = {number: f"provider-{number}" for number in range(first, first + 10_000)}
     tally: GatewayTally = world.services.gateway.ledger.tally
     for number in slugs:
-        tally.attempts[number, "SUCCEEDED"] += 1
+        tally.providers[number].outcomes["SUCCEEDED"] += 1
         world.services.gateway.breakers.note_traffic(number, succeeded=True)
         world.services.gateway.means.slots.take(number)
     now = world.services.clock()
