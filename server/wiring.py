@@ -26,6 +26,7 @@ from trunkline.events import EventBus
 from trunkline.failover.slots import DEFAULT_RUNNING
 from trunkline.gateway.running import running_gateway
 from trunkline.gateway.state import GatewayState
+from trunkline.gateway.traces import RequestTraces
 from trunkline.processes.announcing import COMMAND_LINE, Announcer
 from trunkline.processes.bus import Bus, NoBus
 from trunkline.processes.following import following
@@ -57,7 +58,7 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
 
 @asynccontextmanager
 async def running_services(
-    settings: Settings, held: Credentials | None = None
+    settings: Settings, held: Credentials | None = None, traces: RequestTraces | None = None
 ) -> AsyncIterator[Services]:
     """Everything that the work needs, on a database that was migrated and seeded.
 
@@ -83,6 +84,7 @@ async def running_services(
                 most_agents=settings.most_agents,
                 provider_concurrency=settings.provider_concurrency,
                 bus=bus,
+                traces=traces,
             ) as services,
         ):
             # What is loaded by now stays: collections needn't look at all of it again, which
@@ -159,6 +161,7 @@ async def services_on(
     bus: Bus | None = None,
     writer: str | None = None,
     actor: Actor = SYSTEM,
+    traces: RequestTraces | None = None,
 ) -> AsyncIterator[Services]:
     """Everything that the work needs on a database that is open and migrated.
 
@@ -182,6 +185,7 @@ async def services_on(
             announcer=Announcer(clock, writer=writer, bus=bus),
             actor=actor,
             gateway=GatewayState.new(events, clock, most_running=provider_concurrency),
+            traces=traces,
         )
         yield services
         await services.recording.drain()

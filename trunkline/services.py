@@ -15,6 +15,7 @@ from trunkline.clock import Clock
 from trunkline.events import Event, EventBus
 from trunkline.gateway.request_feed import RequestFeed
 from trunkline.gateway.state import GatewayState
+from trunkline.gateway.traces import RequestTraces
 from trunkline.processes.announcing import Announcer
 from trunkline.processes.messages import Count
 from trunkline.providers.outgoing import Outgoing
@@ -23,6 +24,7 @@ from trunkline.usage.agents import KnownAgents
 from trunkline.usage.group_commit import GroupCommit
 from trunkline.usage.hub import UsageHub
 from trunkline.usage.pricing import PriceBook
+from trunkline.usage.tally import UsageTally
 
 T = TypeVar("T")
 
@@ -48,6 +50,8 @@ class Services:
     recording: GroupCommit = field(default_factory=GroupCommit)
     blocked: BlockedScopes = field(default_factory=BlockedScopes)
     request_feed: RequestFeed = field(default_factory=RequestFeed)
+    usage_tally: UsageTally = field(default_factory=UsageTally)
+    traces: RequestTraces | None = None
 
     def acting(self, actor: Actor) -> "Services":
         """The same parts, for changes in somebody else's name."""
@@ -65,11 +69,17 @@ class Services:
 
         return await self.commit(audited)
 
-    async def commit(self, work: Callable[[Connection], Awaitable[tuple[T, Sequence[Event]]]]) -> T:
+    async def commit(
+        self,
+        work: Callable[[Connection], Awaitable[tuple[T, Sequence[Event]]]],
+        *,
+        after: Callable[[T], None] | None = None,
+    ) -> T:
         """Run `work`, which changes no configuration, in one write transaction, publish the events
         that it returned beside its result, and return the result.
 
         Events go out after the commit and never without it; also where the caller is gone by then.
+        So is `after` called, with the result.
         Other processes hear of them too: the same transaction counts them.
         """
 
@@ -78,7 +88,9 @@ class Services:
             return result, events, await self.announcer.count(connection, events)
 
         def tell(done: tuple[T, Sequence[Event], Sequence[Count]]) -> None:
-            _, events, counts = done
+            result, events, counts = done
+            if after is not None:
+                after(result)
             self.events.publish(*events)
             self.announcer.announce(counts, events)
 
