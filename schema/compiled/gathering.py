@@ -49,4 +49,4 @@ async def gathered(*awaitables: Awaitable[Any]) -> list[Any]:
 
 
 # Where the standard way gathers: the same client can break it off.
-executor.gather_with_cancel = gathered
+executor.gather_with_cancel = gathered  # type: ignore[attr-defined]  # only imported there
