@@ -289,8 +289,12 @@ class NoNames(aiohttp.abc.AbstractResolver):
 
 
 @asynccontextmanager
-async def open_world(database: Database, secrets: Secrets) -> AsyncIterator[World]:
-    """Everything is served in the test's own loop, on free ports."""
+async def open_world(
+    database: Database, secrets: Secrets, **gateway_options: Any
+) -> AsyncIterator[World]:
+    """Everything is served in the test's own loop, on free ports. Options are those of
+    `GatewayRoutes`.
+    """
     time = SetTime()
     behaviour = Behaviour(api_key=None, timing=SkippedTiming())
     async with (
@@ -312,14 +316,14 @@ async def open_world(database: Database, secrets: Secrets) -> AsyncIterator[Worl
         world = World(services, behaviour, simulator, time)
         async with (
             running_gateway(services),
-            _served(services) as world.url,
+            _served(services, gateway_options) as world.url,
             aiohttp.ClientSession() as world.session,
         ):
             yield world
 
 
 @asynccontextmanager
-async def _served(services: Services) -> AsyncIterator[str]:
+async def _served(services: Services, gateway_options: dict[str, Any]) -> AsyncIterator[str]:
     async def check_ready() -> None: ...
 
     gate = Gate(services.database, services.clock, TOKEN, services.events)
@@ -328,7 +332,7 @@ async def _served(services: Services) -> AsyncIterator[str]:
         make_context=lambda viewer, request_id: OperationContext(services, viewer, request_id),
         gate=gate,
         check_ready=check_ready,
-        gateway=GatewayRoutes(services, gate),
+        gateway=GatewayRoutes(services, gate, **gateway_options),
     )
     ready = asyncio.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
