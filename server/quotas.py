@@ -123,6 +123,11 @@ class Quotas:
         ):
             yield
 
+    @property
+    def open_streams(self) -> int:
+        """How many subscriptions run, of all viewers."""
+        return self._streams.total()
+
 
 def take_operation(quotas: Quotas, viewer: Viewer) -> None:
     """Count a request to a route. Raises `Rejected` (429)."""

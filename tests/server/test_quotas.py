@@ -142,6 +142,7 @@ async def test_too_many_operations_get_429_and_when_to_come_back(
     ("method", "path", "body"),
     [
         ("GET", "/export/usage", None),
+        ("GET", "/export/audit", None),
         ("POST", "/import/usage", None),
         ("GET", "/schema.graphql", None),
         ("GET", "/operations.json", None),
