@@ -21,6 +21,7 @@ from strawberry import Schema
 
 from db.vocabulary import AccessScope
 from server.answers import Rejected, error_answer, json_answer
+from server.audit_routes import AuditRoutes
 from server.crowding import MOST_REQUESTS, Crowding
 from server.execution import Executions, MakeContext
 from server.gateway_answers import GATEWAY_HEADERS
@@ -105,6 +106,7 @@ def _pages(door: FrontDoor, executions: Executions, sockets: GraphQLOverSocket) 
     """All that is neither a socket nor the gateway."""
     page = PageRoutes(door.page)
     usage = UsageRoutes(door.gate, door.make_context)
+    audit = AuditRoutes(door.gate, door.make_context)
     app = Starlette(
         routes=[
             Route(
@@ -117,6 +119,7 @@ def _pages(door: FrontDoor, executions: Executions, sockets: GraphQLOverSocket) 
             Route("/schema.graphql", _schema_route(door), methods=["GET"]),
             Route("/operations.json", _operations_route(door), methods=["GET"]),
             Route("/export/usage", usage.export, methods=["GET"]),
+            Route("/export/audit", audit.export, methods=["GET"]),
             Route("/import/usage", usage.import_, methods=["POST"]),
             Route("/session", SessionRoutes(door.gate).serve, methods=["POST", "DELETE"]),
             Route("/healthz", _alive, methods=["GET"]),

@@ -17,6 +17,7 @@ from db.migrate import DatabaseTooNew, migrate
 from server.credentials import Credentials, credentials
 from server.failures import CannotStart
 from server.settings import DEFAULT_MOST_AGENTS, PREFIX, Settings
+from trunkline.audit.actors import SYSTEM, Actor, command_line
 from trunkline.budgets.running import running_budgets
 from trunkline.catalog.known import KnownCatalog
 from trunkline.catalog.seeding import refresh_catalog
@@ -122,6 +123,7 @@ async def command_services(settings: Settings) -> AsyncIterator[Services]:
             most_agents=settings.most_agents,
             bus=bus,
             writer=COMMAND_LINE,
+            actor=command_line(),
         ) as services,
     ):
         yield services
@@ -158,12 +160,13 @@ async def services_on(
     provider_concurrency: int = DEFAULT_RUNNING,
     bus: Bus | None = None,
     writer: str | None = None,
+    actor: Actor = SYSTEM,
     traces: RequestTraces | None = None,
 ) -> AsyncIterator[Services]:
     """Everything that the work needs on a database that is open and migrated.
 
     `bus` brings word to other processes, and `writer` is this one's name there: a new one where
-    it is left out.
+    it is left out. `actor` is in whose name it changes configuration of itself.
     """
     known = catalog or KnownCatalog()
     events = EventBus()
@@ -180,6 +183,7 @@ async def services_on(
             started_at=clock(),
             agents=KnownAgents(most_agents),
             announcer=Announcer(clock, writer=writer, bus=bus),
+            actor=actor,
             gateway=GatewayState.new(events, clock, most_running=provider_concurrency),
             traces=traces,
         )
