@@ -146,7 +146,7 @@ class Conversation:
             case ConnectionInit(payload):
                 await self.initialize(payload)
             case Ping(payload):
-                await self.send({"type": "pong"} | ({"payload": payload} if payload else {}))
+                await self.answer_ping(payload)
             case Pong():
                 pass
             case Subscribe():
@@ -156,6 +156,16 @@ class Conversation:
                 task = self.operations.pop(operation_id, None)
                 if task is not None:
                     task.cancel()
+
+    async def answer_ping(self, payload: dict[str, Any] | None) -> None:
+        """Answer with the same payload."""
+        try:
+            pong = orjson.dumps({"type": "pong"} | ({"payload": payload} if payload else {}))
+        except orjson.JSONEncodeError as error:
+            # JSON is read four times as deep as it is written.
+            reason = "Invalid message: `payload` is nested too deeply"
+            raise SocketClosed(4400, reason) from error
+        await self.protocol.send_text(pong)
 
     async def initialize(self, payload: dict[str, Any]) -> None:
         """Acknowledge a client that may come in; refuse another."""

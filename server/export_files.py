@@ -58,7 +58,10 @@ def _written(output: Path | None) -> Iterator[BinaryIO]:
     if output is None:
         yield sys.stdout.buffer
         return
-    special = output.exists() and not output.is_file()  # Such as a named pipe, or /dev/null.
+    try:
+        special = output.exists() and not output.is_file()  # Such as a named pipe, or /dev/null.
+    except OSError as error:
+        raise CannotStart(f"{output} can't be written: {first_line_of(error)}") from error
     draft = output if special else output.with_name(f".{output.name}.{os.getpid()}.part")
     try:
         with draft.open("wb") as file:

@@ -129,7 +129,8 @@ class Settings(BaseSettings):
     @field_validator("host")
     @classmethod
     def _is_address(cls, value: str) -> str:
-        if not value.strip() or "/" in value or "://" in value:
+        # Bytes of the environment that are no UTF-8 come as what can't be printed.
+        if not value.strip() or "/" in value or not value.isprintable():
             raise ValueError("give a host name or an address, such as 127.0.0.1 or 0.0.0.0")
         return value.strip().strip("[]")
 
