@@ -50,7 +50,9 @@ def test_nothing_breaks_it(subject: Subject, surface: Surface) -> None:
     assert explorer.finish() is None
 
 
-@pytest.mark.parametrize("surface", [OPERATIONS, IDENTIFIERS, RAW_HTTP], ids=lambda surface: surface.name)
+@pytest.mark.parametrize(
+    "surface", [OPERATIONS, IDENTIFIERS, RAW_HTTP], ids=lambda surface: surface.name
+)
 def test_nothing_breaks_it_on_postgresql(postgres_subject: Subject, surface: Surface) -> None:
     surface.prepare(postgres_subject)
     explorer = Explorer(surface, postgres_subject)
