@@ -230,3 +230,11 @@ class AccessScope(StrEnum):
     READ = "READ"
     INGEST = "INGEST"
     GATEWAY = "GATEWAY"
+
+
+class SignInMethod(StrEnum):
+    """What a browser showed to begin its session."""
+
+    SIGN_IN_LINK = "SIGN_IN_LINK"
+    ADMIN_TOKEN = "ADMIN_TOKEN"  # noqa: S105  # a name
+    ACCESS_TOKEN = "ACCESS_TOKEN"  # noqa: S105  # a name

@@ -34,6 +34,7 @@ from schema.providers import (
     ProviderSubscription,
 )
 from schema.scalars import SCALARS
+from schema.sessions import BrowserSessionMutation, BrowserSessionQuery
 from schema.usage import UsageMutation, UsageQuery, UsageSubscription
 
 
@@ -83,6 +84,7 @@ Query = merge_types(
         BudgetQuery,
         GatewayQuery,
         AccessTokenQuery,
+        BrowserSessionQuery,
     ),
 )
 Mutation = merge_types(
@@ -95,6 +97,7 @@ Mutation = merge_types(
         BudgetMutation,
         GatewayMutation,
         AccessTokenMutation,
+        BrowserSessionMutation,
     ),
 )
 Subscription = merge_types(

@@ -13,6 +13,7 @@ import typer
 import trunkline
 from server import without_rich  # noqa: F401  # for what it does
 from server.failures import CannotStart
+from server.session_cli import session_app
 from server.token_cli import token_app
 from server.usage_cli import usage_app
 
@@ -25,6 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(token_app, name="token")
+app.add_typer(session_app, name="session")
 app.add_typer(usage_app, name="usage")
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on [TRUNKLINE_HOST].")]

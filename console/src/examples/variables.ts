@@ -242,6 +242,10 @@ const VARIABLES: Record<string, (places: Places) => string> = {
   RotateAccessToken: () => json({ input: { id: "<a token's id>", graceSeconds: 86400 } }),
   RevokeAccessToken: () => json({ input: { id: "<a token's id>" } }),
 
+  BrowserSessions: () => json({ first: 50 }),
+  RevokeBrowserSession: () => json({ input: { id: "<a session's id>" } }),
+  RevokeOtherBrowserSessions: () => json({ input: { ofEverybody: false } }),
+
   UsageSummary: ({ timezone }) => json({ dimension: "PROVIDER", timezone }),
   UsageOverTime: ({ timezone }) =>
     json({
