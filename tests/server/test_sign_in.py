@@ -82,7 +82,7 @@ def test_the_admin_token_lets_in(server: Any, scheme: str) -> None:
         ("/healthz", 200),
         ("/readyz", 200),
         ("/", 307),
-        ("/nowhere", 404),
+        ("/nowhere", 401),
     ],
 )
 def test_what_is_guarded(server: Any, path: str, expected: int) -> None:
@@ -139,7 +139,7 @@ def test_a_code_comes_as_json_and_from_our_own_page(server: Any, make_running_se
     code = server.run(server.door.gate.issue_code())
     url = f"{server.url}/session"
     assert httpx2.post(url, data={"code": code}).status_code == 415
-    assert httpx2.get(url).status_code == 405
+    assert httpx2.get(url, headers=server.bearer).status_code == 405
     friendly = make_running_server(allowed_origins=("http://friend.example",))
     code = friendly.run(friendly.door.gate.issue_code())
     response = httpx2.post(
