@@ -238,3 +238,23 @@ class SignInMethod(StrEnum):
     SIGN_IN_LINK = "SIGN_IN_LINK"
     ADMIN_TOKEN = "ADMIN_TOKEN"  # noqa: S105  # a name
     ACCESS_TOKEN = "ACCESS_TOKEN"  # noqa: S105  # a name
+
+
+class AuditActorKind(StrEnum):
+    """Who changes configuration."""
+
+    ADMIN = "ADMIN"
+    ACCESS_TOKEN = "ACCESS_TOKEN"  # noqa: S105  # a kind
+    COMMAND_LINE = "COMMAND_LINE"
+    SYSTEM = "SYSTEM"
+
+
+class AuditObjectKind(StrEnum):
+    """What an entry of the audit log is about."""
+
+    PROVIDER = "PROVIDER"
+    MODEL = "MODEL"
+    FAILOVER_CHAIN = "FAILOVER_CHAIN"
+    BUDGET = "BUDGET"
+    ACCESS_TOKEN = "ACCESS_TOKEN"  # noqa: S105  # a kind
+    CATALOG = "CATALOG"

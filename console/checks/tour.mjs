@@ -203,6 +203,14 @@ assert.deepEqual(
 const oneOfThem = { input: { id: sessions.nodes[0].id } };
 assert.equal((await step("RevokeBrowserSession", oneOfThem)).deletedId, sessions.nodes[0].id);
 assert.equal((await step("RevokeOtherBrowserSessions", { input: {} })).revoked, 1);
+// Who changed what: the tour itself, with its keys as masks.
+const log = await step("AuditLog", { first: 3, filter: { objectKinds: ["ACCESS_TOKEN"] } });
+assert.deepEqual(
+  log.nodes.map((entry) => entry.action),
+  ["revokeAccessToken", "rotateAccessToken", "createAccessToken"],
+);
+assert.ok(!JSON.stringify(log).includes(made.token));
+assert.equal((await step("AuditCount", { filter: { objectIds: [chain.id] } })).totalCount, 3);
 
 // Changes.
 for (const name of [

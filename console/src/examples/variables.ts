@@ -245,6 +245,12 @@ const VARIABLES: Record<string, (places: Places) => string> = {
   BrowserSessions: () => json({ first: 50 }),
   RevokeBrowserSession: () => json({ input: { id: "<a session's id>" } }),
   RevokeOtherBrowserSessions: () => json({ input: { ofEverybody: false } }),
+  AuditLog: () =>
+    `{
+  // "filter": { "objectKinds": ["PROVIDER"], "actions": ["updateProvider"], "from": "2026-11-01T00:00:00Z" },
+  "first": 50
+}`,
+  AuditCount: () => json({}),
 
   UsageSummary: ({ timezone }) => json({ dimension: "PROVIDER", timezone }),
   UsageOverTime: ({ timezone }) =>
