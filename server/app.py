@@ -32,7 +32,7 @@ from server.metrics.route import MetricsAccess, MetricsRoute
 from server.origins import LOOPBACK_NAMES, Perimeter
 from server.page_routes import PageRoutes, built_page
 from server.persisted_operations import PersistedOperations
-from server.quotas import Quotas
+from server.quotas import Quotas, take_operation
 from server.requests import RequestLog, request_id_of
 from server.sdl import sorted_sdl
 from server.session_routes import SessionRoutes
@@ -107,8 +107,8 @@ def build_app(door: FrontDoor) -> ASGIApp:
 def _pages(door: FrontDoor, executions: Executions, sockets: GraphQLOverSocket) -> ASGIApp:
     """All that is neither a socket nor the gateway."""
     page = PageRoutes(door.page)
-    usage = UsageRoutes(door.gate, door.make_context)
-    audit = AuditRoutes(door.gate, door.make_context)
+    usage = UsageRoutes(door.gate, door.make_context, door.quotas)
+    audit = AuditRoutes(door.gate, door.make_context, door.quotas)
     app = Starlette(
         routes=[
             Route(
@@ -123,7 +123,9 @@ def _pages(door: FrontDoor, executions: Executions, sockets: GraphQLOverSocket) 
             Route("/export/usage", usage.export, methods=["GET"]),
             Route("/export/audit", audit.export, methods=["GET"]),
             Route("/import/usage", usage.import_, methods=["POST"]),
-            Route("/session", SessionRoutes(door.gate).serve, methods=["POST", "DELETE"]),
+            Route(
+                "/session", SessionRoutes(door.gate, door.quotas).serve, methods=["POST", "DELETE"]
+            ),
             Route("/healthz", _alive, methods=["GET"]),
             Route("/readyz", _readiness_route(door), methods=["GET"]),
             Route("/", _to_graphiql, methods=["GET"]),
@@ -194,7 +196,9 @@ class _Ways:
 
 def _schema_route(door: FrontDoor) -> Callable[[Request], Awaitable[Response]]:
     async def schema_document(request: Request) -> Response:
-        permit(await door.gate.admit(request), AccessScope.READ)
+        viewer = await door.gate.admit(request)
+        permit(viewer, AccessScope.READ)
+        take_operation(door.quotas, viewer)
         if not door.introspection:
             raise Rejected(
                 403, "introspection is off on this server: work with your release's schema"
@@ -206,7 +210,7 @@ def _schema_route(door: FrontDoor) -> Callable[[Request], Awaitable[Response]]:
 
 def _operations_route(door: FrontDoor) -> Callable[[Request], Awaitable[Response]]:
     async def operations(request: Request) -> Response:
-        await door.gate.admit(request)
+        take_operation(door.quotas, await door.gate.admit(request))
         return json_answer(door.persisted.manifest(), headers={"Cache-Control": "no-cache"})
 
     return operations
