@@ -13,6 +13,7 @@ import typer
 import trunkline
 from server import without_rich  # noqa: F401  # for what it does
 from server.failures import CannotStart
+from server.store_cli import add_store_commands
 from server.token_cli import token_app
 from server.usage_cli import usage_app
 
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 app.add_typer(token_app, name="token")
 app.add_typer(usage_app, name="usage")
+add_store_commands(app)
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on [TRUNKLINE_HOST].")]
 Port = Annotated[int | None, typer.Option(help="Port to listen on [TRUNKLINE_PORT].")]

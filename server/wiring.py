@@ -16,6 +16,7 @@ from db.installation import installation_id
 from db.migrate import DatabaseTooNew, migrate
 from server.credentials import Credentials, credentials
 from server.failures import CannotStart
+from server.secret_check import require_readable
 from server.settings import DEFAULT_MOST_AGENTS, PREFIX, Settings
 from trunkline.budgets.running import running_budgets
 from trunkline.catalog.known import KnownCatalog
@@ -66,6 +67,7 @@ async def running_services(
     proxies, trust = _ways_out()
     catalog = KnownCatalog()
     async with open_database(settings) as database:
+        await require_readable(database, known)
         await seed_providers(database, catalog, system_clock)
         await refresh_catalog(database, catalog, system_clock)
         async with (

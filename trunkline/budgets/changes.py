@@ -27,7 +27,7 @@ from trunkline.budgets.inputs import (
     checked_thresholds,
     checked_webhook_url,
 )
-from trunkline.budgets.secrets import seal_secret
+from trunkline.budgets.secrets import readable_secret, seal_secret
 from trunkline.budgets.webhooks import generate_secret
 from trunkline.changes import UNSET, Problems, not_found, version_conflict
 from trunkline.errors import Problem, ProblemCode, Refused
@@ -151,13 +151,14 @@ async def rotate_webhook_secret(
             raise Refused([problem], current=current)
         now = services.clock()
         secret = generate_secret()
+        former = readable_secret(services.secrets, webhook)
         await store.store_webhook(
             connection,
             current.id,
             url=webhook.url,
             secret=seal_secret(services.secrets, secret, budget_id=current.id),
-            previous=webhook.secret_encrypted,
-            previous_until=now + SECRETS_OVERLAP,
+            previous=former,
+            previous_until=None if former is None else now + SECRETS_OVERLAP,
             disabled_at=webhook.disabled_at,
         )
         await store.update_budget(connection, current.id, {}, now=now)
