@@ -20,6 +20,7 @@ DataDir = Annotated[
 def add_store_commands(app: typer.Typer) -> None:
     """Make them commands of this program."""
     app.command()(rotate_secrets)
+    app.command()(doctor)
 
 
 def rotate_secrets(
@@ -51,3 +52,23 @@ def rotate_secrets(
         raise CannotStart("--forget-unreadable goes with neither --resume nor --keep-old")
     else:
         run_forget_unreadable(settings)
+
+
+def doctor(
+    *,
+    providers: Annotated[
+        bool,
+        typer.Option(
+            "--providers/--no-providers", help="Ask each enabled provider for its models."
+        ),
+    ] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for a machine.")] = False,
+    database_url: DatabaseUrl = None,
+    data_dir: DataDir = None,
+) -> int:
+    """Check settings, files, secrets, database, migrations and providers; change nothing."""
+    from server.doctor import run_doctor
+
+    return run_doctor(
+        providers=providers, as_json=as_json, database_url=database_url, data_dir=data_dir
+    )

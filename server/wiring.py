@@ -64,7 +64,7 @@ async def running_services(
     Raises `CannotStart`. `held` saves reading the credentials twice.
     """
     known = held or credentials(settings)
-    proxies, trust = _ways_out()
+    proxies, trust = ways_out()
     catalog = KnownCatalog()
     async with open_database(settings) as database:
         await require_readable(database, known)
@@ -109,7 +109,7 @@ async def command_services(settings: Settings) -> AsyncIterator[Services]:
     Servers hear of what it commits; it doesn't hear of what they do. Raises `CannotStart`.
     """
     held = credentials(settings)
-    proxies, trust = _ways_out()
+    proxies, trust = ways_out()
     async with (
         open_database(settings) as database,
         open_bus(settings, database) as bus,
@@ -185,7 +185,7 @@ async def services_on(
         await services.recording.drain()
 
 
-def _ways_out() -> tuple[Proxies, ssl.SSLContext | None]:
+def ways_out() -> tuple[Proxies, ssl.SSLContext | None]:
     """The proxies and certificates of the environment. Raises `CannotStart`."""
     try:
         return Proxies.from_environment(os.environ), trusted_certificates(os.environ)
