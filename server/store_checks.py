@@ -53,7 +53,7 @@ class StoreChecks:
                         sealed = list(await sealed_values(connection))
             except Exception as error:  # noqa: BLE001  # a driver's, of any kind: it is a finding
                 said = f"it can't be read: {type(error).__name__}: {first_line_of(error)}"
-                yield bad("database", said, f"see that {_URL} names it; docs/backup.md restores one")
+                yield bad("database", said, f"see that {_URL} names it, or restore a backup")
         yield self._of_secrets(sealed)
 
     def _of_secrets(self, sealed: list[SealedValue]) -> Finding:

@@ -21,6 +21,8 @@ def add_store_commands(app: typer.Typer) -> None:
     """Make them commands of this program."""
     app.command()(rotate_secrets)
     app.command()(doctor)
+    app.command()(backup)
+    app.command()(restore)
 
 
 def rotate_secrets(
@@ -72,3 +74,27 @@ def doctor(
     return run_doctor(
         providers=providers, as_json=as_json, database_url=database_url, data_dir=data_dir
     )
+
+
+def backup(
+    output: Annotated[Path, typer.Argument(help="The file to make; it must not be there yet.")],
+    database_url: DatabaseUrl = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Copy the SQLite database into a file, also while a server runs."""
+    from server.backup import run_backup
+    from server.settings import read_settings
+
+    run_backup(read_settings(database_url=database_url, data_dir=data_dir), output)
+
+
+def restore(
+    source: Annotated[Path, typer.Argument(help="A file that `trunkline backup` made.")],
+    database_url: DatabaseUrl = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Put a backup where there is no database yet, and no server runs."""
+    from server.backup import run_restore
+    from server.settings import read_settings
+
+    run_restore(read_settings(database_url=database_url, data_dir=data_dir), source)

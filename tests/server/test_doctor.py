@@ -46,7 +46,7 @@ def data_dir(sqlite_template: Path, tmp_path: Path) -> Path:
 
 
 def seen(folder: Path) -> dict[str, tuple[int, int]]:
-    return {path.name: (path.stat().st_mtime_ns, path.stat().st_size) for path in folder.iterdir()}
+    return {path.name: (path.stat().st_mtime_ns, path.stat().st_size) for path in folder.glob("*")}
 
 
 async def examined(
@@ -108,8 +108,9 @@ def lose_the_key(folder: Path) -> None:
 def _with_sealed(opened: sqlite3.Connection) -> None:
     sealed = Secrets([generate_secret_key()]).seal(KEY, provider_id=1, origin="o")
     opened.execute(
-        "INSERT INTO providers (slug, name, name_folded, kind, base_url, enabled, api_key_encrypted,"
-        " api_key_masked, api_key_set_at, connection_revision, version, created_at, updated_at)"
+        "INSERT INTO providers (slug, name, name_folded, kind, base_url, enabled,"
+        " api_key_encrypted, api_key_masked, api_key_set_at, connection_revision, version,"
+        " created_at, updated_at)"
         " VALUES ('own', 'Own', 'own', 'OLLAMA', 'http://127.0.0.1:1', 1, ?, '…', 0, 1, 1, 0, 0)",
         (sealed,),
     )
@@ -138,7 +139,7 @@ def break_a_page(folder: Path) -> None:
         (loosen, "files", "FAIL", "chmod 600"),
         (lose_the_key, "secrets", "FAIL", "--forget-unreadable"),
         (change("UPDATE alembic_version SET version_num = '9999'"), "migrations", "FAIL", "newer"),
-        (change("UPDATE alembic_version SET version_num = '0001'"), "migrations", "WARN", "back it"),
+        (change("UPDATE alembic_version SET version_num = '0001'"), "migrations", "WARN", "back"),
         (change("UPDATE usage_clock SET as_of = 9999999999000000"), "clock", "WARN", "NTP"),
         (break_a_page, "database", "FAIL", "backup"),
         (lambda folder: (folder / "trunkline.db").write_text("no database"), "database", "FAIL",
