@@ -11,6 +11,8 @@ PAGE := server/page/index.html
 serve: $(INSTALLED) $(PAGE)
 	$(BIN)/trunkline serve
 
+# Tests start the program more than a hundred times: without byte code kept, each compiles it anew.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(INSTALLED) $(PAGE)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
