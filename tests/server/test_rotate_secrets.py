@@ -31,7 +31,13 @@ from server.wiring import services_on
 from tests.conftest import SECRET_KEY
 from tests.server.test_cli import PROGRAM, TOKEN, environment, run, serving
 from trunkline.errors import Refused
-from trunkline.providers.changes import NewProvider, create_provider, stored_api_key
+from trunkline.providers.changes import (
+    NewProvider,
+    ProviderUpdate,
+    create_provider,
+    stored_api_key,
+    update_provider,
+)
 from trunkline.secrets import Secrets, generate_secret_key
 
 KEY = "sk-the-key-of-{}-0123456789"
@@ -227,6 +233,38 @@ async def spoil(folder: Path, slug: str) -> None:
         )
 
     await database.transact(store)
+    await database.close()
+
+
+async def test_keys_that_are_set_all_the_while_are_never_left_to_a_former_key(
+    data_dir: Path,
+) -> None:
+    database = Database.open(settings_of(data_dir).database_url)
+    async with services_on(database, secrets_of(data_dir)) as services:
+        written = 0
+
+        async def keep_setting() -> None:
+            nonlocal written
+            while True:
+                number = written % MANY
+                change = ProviderUpdate(id=number + 1, api_key=KEY.format(number) + "-new")
+                await update_provider(services, change)
+                change = ProviderUpdate(id=number + 1, api_key=KEY.format(number))
+                await update_provider(services, change)
+                written += 1
+                await asyncio.sleep(0.005)  # The command gets its turn at SQLite's lock too.
+
+        setting = asyncio.create_task(keep_setting())
+        for _ in range(2):
+            before = written
+            await asyncio.to_thread(rotate, data_dir)
+            assert written > before, "it was not held up"
+            (last,) = keys_in(data_dir)
+            async with database.read() as connection:
+                values = await sealed_values(connection)
+            assert {Secrets([last]).key_of(value.sealed) for value in values} == {0}
+        setting.cancel()
+        await asyncio.gather(setting, return_exceptions=True)
     await database.close()
 
 

@@ -1,7 +1,10 @@
 """Everything that is sealed, under a new key, while others read and write it."""
 
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -108,6 +111,23 @@ async def test_all_of_it_opens_by_the_new_key_alone_and_nothing_else_changes(
         assert versions == [one.version for one in await stored_providers.all_providers(connection)]
     again = await reseal_everything(database, Secrets([NEW, OLD]), on_batch=no_pause)
     assert (again.resealed, again.total) == (0, 6)
+
+
+async def test_nobody_seals_while_the_former_key_is_dropped(
+    sqlite_database: Database, tmp_path: Path
+) -> None:
+    refused: list[str] = []
+
+    def try_to_write() -> None:
+        other = sqlite3.connect(tmp_path / "trunkline.db", timeout=0)
+        with closing(other), pytest.raises(sqlite3.OperationalError) as caught:
+            other.execute("BEGIN IMMEDIATE")
+        refused.append(str(caught.value))
+
+    await reseal_everything(
+        sqlite_database, Secrets([NEW]), on_batch=no_pause, finally_do=try_to_write
+    )
+    assert refused == ["database is locked"]
 
 
 async def test_a_key_that_is_set_meanwhile_stays(
