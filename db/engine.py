@@ -10,15 +10,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
+from time import perf_counter
 from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from db.one_trip import connected
+from db.transaction_watch import TransactionWatch
 from db.write_watch import write_watch, writing
 
 T = TypeVar("T")
@@ -33,6 +35,8 @@ _ATTEMPTS = 8
 _LAST_READS_SECONDS = 5.0
 # Serialization failure and deadlock: another transaction won, and this one may simply run again.
 _RETRYABLE_SQLSTATES = frozenset({"40001", "40P01"})
+# A driver that finds no server raises the system's own error.
+_STORE_ERRORS = (SQLAlchemyError, OSError)
 
 
 class BadDatabaseUrl(ValueError):
@@ -48,6 +52,7 @@ class Database:
     def __init__(self, reader: AsyncEngine, writer: AsyncEngine) -> None:
         self._reader = reader
         self._writer = writer
+        self.watch = TransactionWatch()
         self._under_way: set[asyncio.Future[Any]] = set()
         self._reads = 0
         # Set when the last read has ended; there once somebody closes.
@@ -104,10 +109,15 @@ class Database:
         Cancelling the caller ends the statement that runs, on both databases.
         """
         self._reads += 1
+        began, failed = perf_counter(), False
         try:
             async with self._reader.connect() as connection, connection.begin():
                 yield connection
+        except _STORE_ERRORS:
+            failed = True
+            raise
         finally:
+            self.watch.ended("read", perf_counter() - began, failed=failed)
             self._reads -= 1
             if self._closing is not None and not self._reads:
                 self._closing.set()
@@ -139,11 +149,16 @@ class Database:
                 task.cancel()
             raise
 
+    @property
+    def under_way(self) -> tuple[int, int]:
+        """How many reads and writes are under way, those that wait for their turn among them."""
+        return self._reads, len(self._under_way)
+
     async def close(self) -> None:
         """Wait for the writes and reads under way, then close every connection.
 
-        A read is waited for at most 5 seconds. Its connection can't be closed by anybody else: given
-        back later, it would stay open for as long as the process lives.
+        A read is waited for at most 5 seconds. Its connection can't be closed by anybody else:
+        given back later, it would stay open for as long as the process lives.
         """
         if self._under_way:
             await asyncio.wait(self._under_way)
@@ -157,7 +172,14 @@ class Database:
     async def _transact(
         self, work: Callable[[AsyncConnection], Awaitable[T]], after: Callable[[T], None] | None
     ) -> T:
-        result = await self._committed(work)
+        began, failed = perf_counter(), False
+        try:
+            result = await self._committed(work)
+        except _STORE_ERRORS:
+            failed = True
+            raise
+        finally:
+            self.watch.ended("write", perf_counter() - began, failed=failed)
         if after is not None:
             after(result)
         return result
@@ -169,6 +191,7 @@ class Database:
             except DBAPIError as error:
                 if attempt == _ATTEMPTS or not _is_retryable(error):
                     raise
+                self.watch.retried += 1
         raise AssertionError("unreachable")
 
     async def _attempt(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:

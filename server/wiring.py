@@ -18,6 +18,7 @@ from server.credentials import Credentials, credentials
 from server.failures import CannotStart
 from server.secret_check import require_readable
 from server.settings import DEFAULT_MOST_AGENTS, PREFIX, Settings
+from trunkline.audit.actors import SYSTEM, Actor, command_line
 from trunkline.budgets.running import running_budgets
 from trunkline.catalog.known import KnownCatalog
 from trunkline.catalog.seeding import refresh_catalog
@@ -26,6 +27,7 @@ from trunkline.events import EventBus
 from trunkline.failover.slots import DEFAULT_RUNNING
 from trunkline.gateway.running import running_gateway
 from trunkline.gateway.state import GatewayState
+from trunkline.gateway.traces import RequestTraces
 from trunkline.processes.announcing import COMMAND_LINE, Announcer
 from trunkline.processes.bus import Bus, NoBus
 from trunkline.processes.following import following
@@ -57,7 +59,7 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
 
 @asynccontextmanager
 async def running_services(
-    settings: Settings, held: Credentials | None = None
+    settings: Settings, held: Credentials | None = None, traces: RequestTraces | None = None
 ) -> AsyncIterator[Services]:
     """Everything that the work needs, on a database that was migrated and seeded.
 
@@ -84,6 +86,7 @@ async def running_services(
                 most_agents=settings.most_agents,
                 provider_concurrency=settings.provider_concurrency,
                 bus=bus,
+                traces=traces,
             ) as services,
         ):
             # What is loaded by now stays: collections needn't look at all of it again, which
@@ -122,6 +125,7 @@ async def command_services(settings: Settings) -> AsyncIterator[Services]:
             most_agents=settings.most_agents,
             bus=bus,
             writer=COMMAND_LINE,
+            actor=command_line(),
         ) as services,
     ):
         yield services
@@ -158,11 +162,13 @@ async def services_on(
     provider_concurrency: int = DEFAULT_RUNNING,
     bus: Bus | None = None,
     writer: str | None = None,
+    actor: Actor = SYSTEM,
+    traces: RequestTraces | None = None,
 ) -> AsyncIterator[Services]:
     """Everything that the work needs on a database that is open and migrated.
 
     `bus` brings word to other processes, and `writer` is this one's name there: a new one where
-    it is left out.
+    it is left out. `actor` is in whose name it changes configuration of itself.
     """
     known = catalog or KnownCatalog()
     events = EventBus()
@@ -179,7 +185,9 @@ async def services_on(
             started_at=clock(),
             agents=KnownAgents(most_agents),
             announcer=Announcer(clock, writer=writer, bus=bus),
+            actor=actor,
             gateway=GatewayState.new(events, clock, most_running=provider_concurrency),
+            traces=traces,
         )
         yield services
         await services.recording.drain()

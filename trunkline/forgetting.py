@@ -7,12 +7,8 @@ lost.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from db import budgets as stored_budgets
-from db.engine import Connection
 from db.sealed import SealedKind, SealedValue, sealed_values
-from db.vocabulary import ChangeKind
-from trunkline.budgets.changes import rotate_webhook_secret
-from trunkline.events import BudgetChanged
+from trunkline.budgets.changes import forget_former_webhook_secret, rotate_webhook_secret
 from trunkline.providers.changes import remove_provider_api_key, update_provider
 from trunkline.providers.inputs import ProviderUpdate
 from trunkline.services import Services
@@ -43,23 +39,5 @@ async def _forget(services: Services, value: SealedValue) -> str | None:
         case SealedKind.WEBHOOK_SECRET:
             return (await rotate_webhook_secret(services, value.row_id, None)).webhook_secret
         case SealedKind.FORMER_WEBHOOK_SECRET:
-            await _forget_former(services, value.row_id)
+            await forget_former_webhook_secret(services, value.row_id)
     return None
-
-
-async def _forget_former(services: Services, budget_id: int) -> None:
-    async def forget(connection: Connection) -> tuple[None, list[BudgetChanged]]:
-        budget = (await stored_budgets.lock_budgets(connection, [budget_id])).get(budget_id)
-        webhook = None if budget is None else budget.webhook
-        if webhook is None:
-            return None, []
-        await stored_budgets.store_webhook(
-            connection,
-            budget_id,
-            url=webhook.url,
-            secret=webhook.secret_encrypted,
-            disabled_at=webhook.disabled_at,
-        )
-        return None, [BudgetChanged(ChangeKind.UPDATED, budget_id)]
-
-    await services.commit(forget)
