@@ -6,16 +6,15 @@ own, see docs/backup.md. Raises `CannotStart` for whatever an operator can put r
 
 import os
 import secrets as randomness
-import sqlite3
 import sys
 from collections.abc import Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
-from urllib.parse import quote
 
 from db.engine import Database
 from db.migrate import newest_revision
 from db.sealed import SealedValue, sealed_values
+from db.sqlite_copy import OWN_FILES, CannotCopy, copy_database, revision_of
 from server.credentials import held_secrets, make_data_dir
 from server.database_lock import sole_server
 from server.failures import CannotStart
@@ -23,8 +22,6 @@ from server.private_files import MODE, sync_folder
 from server.secret_check import named, unreadable_among
 from server.settings import PREFIX, Settings
 from server.store_commands import first_line_of, require_database, run_on_loop
-
-_OWN_FILES = ("-wal", "-shm", "-journal")
 
 
 def run_backup(settings: Settings, output: Path) -> None:
@@ -35,7 +32,7 @@ def run_backup(settings: Settings, output: Path) -> None:
     _copy(database, output)
     values = run_on_loop(_sealed_in(output))
     size = output.stat().st_size
-    _say(f"{output}: {size:,} bytes, revision {_revision(output)}, checked")
+    _say(f"{output}: {size:,} bytes, revision {revision_of(output)}, checked")
     if not values:
         _say("no key or secret is sealed in it")
         return
@@ -58,7 +55,7 @@ def run_restore(settings: Settings, source: Path) -> None:
     make_data_dir(settings)
     with sole_server(database):
         _require_free(database)
-        for ending in _OWN_FILES:
+        for ending in OWN_FILES:
             _require_free(database.with_name(f"{database.name}{ending}"))
         _copy(source, database)
     _say(f"{database} is restored; start `trunkline serve`")
@@ -82,7 +79,7 @@ def _require_free(path: Path) -> None:
 
 
 def _require_known(source: Path) -> None:
-    revision = _revision(source)
+    revision = revision_of(source)
     if revision is None or revision > newest_revision():
         raise CannotStart(
             f"{source} holds no database of Trunkline's"
@@ -97,12 +94,7 @@ def _copy(source: Path, target: Path) -> None:
     draft = target.with_name(f".{target.name}.{randomness.token_hex(8)}.part")
     try:
         os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE))
-        with closing(_opened(source)) as read, closing(sqlite3.connect(draft)) as written:
-            # In one step: in several it would begin anew at each write of another process.
-            read.backup(written)
-            (found,) = written.execute("PRAGMA quick_check(1)").fetchone()
-            if found != "ok":
-                raise CannotStart(f"{source} is damaged: {found}; see `trunkline doctor`")
+        copy_database(source, draft)
         with draft.open("rb+") as file:
             os.fsync(file.fileno())
         # A link fails where the name was taken meanwhile, which a rename would overwrite.
@@ -111,35 +103,19 @@ def _copy(source: Path, target: Path) -> None:
     except FileExistsError:
         _require_free(target)
         raise
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, CannotCopy) as error:
         said = first_line_of(error)
         raise CannotStart(f"{source} can't be copied to {target}: {said}") from error
     finally:
-        for ending in ("", *_OWN_FILES):
+        for ending in ("", *OWN_FILES):
             with suppress(OSError):
                 draft.with_name(f"{draft.name}{ending}").unlink(missing_ok=True)
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    # Read and write, as SQLite wants it of whoever reads beside writers; it makes no file.
-    how = "mode=rw" if os.access(path, os.W_OK) else "mode=ro&immutable=1"
-    return sqlite3.connect(f"file:{quote(str(path.absolute()))}?{how}", uri=True, timeout=30)
-
-
-def _revision(path: Path) -> str | None:
-    """What migrations have made of it, or None where it is no database of ours."""
-    try:
-        with closing(_opened(path)) as opened:
-            found = opened.execute("SELECT max(version_num) FROM alembic_version").fetchone()
-    except sqlite3.Error:
-        return None
-    return None if found is None else found[0]
 
 
 async def _sealed_in(path: Path) -> Sequence[SealedValue]:
     """What is sealed in it; nothing where it is of an older version, whose columns differ."""
     # Nothing is served by this loop, so a look at the file may block it.
-    if _revision(path) != newest_revision():
+    if revision_of(path) != newest_revision():
         return []
     database = Database.examine(f"sqlite+aiosqlite:///{path}")
     try:

@@ -172,7 +172,7 @@ def test_a_damaged_backup_is_refused(settings: Settings, tmp_path: Path) -> None
     with (tmp_path / "kept.db").open("r+b") as file:
         file.seek(4096 * 40)
         file.write(b"\xff" * 4096)
-    with pytest.raises(CannotStart, match="is damaged: "):
+    with pytest.raises(CannotStart, match="it is damaged: "):
         run_restore(read_settings(data_dir=tmp_path / "other"), tmp_path / "kept.db")
     assert names_in(tmp_path / "other") == {"trunkline.db.lock"}
 
