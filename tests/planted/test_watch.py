@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 import structlog
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -88,6 +90,12 @@ def process() -> None:
         started.communicate()
 
 
+def span() -> None:
+    tracer = TracerProvider(sampler=ALWAYS_ON).get_tracer("test")
+    with tracer.start_as_current_span("asked", attributes={"key": SECRET}):
+        pass
+
+
 LEAKS: dict[str, Callable[[], Any]] = {
     "a log line's value": lambda: logged(lambda log: log.info("tested", key=SECRET)),
     "a log line's text": lambda: logged(lambda log: logging.getLogger("x").warning("%s", SECRET)),
@@ -98,6 +106,7 @@ LEAKS: dict[str, Callable[[], Any]] = {
     "a header": lambda: answer("", **{"X-Key": SECRET}),
     "a socket's message": lambda: over_socket(f'{{"key": "{SECRET}"}}'),
     "stderr of a process": process,
+    "a span": span,
 }
 
 
