@@ -48,7 +48,9 @@ def pytest_runtest_makereport(
     """Fail a test in which something leaked, and say where."""
     report = yield
     for name, said in report.sections:
-        watch.see(name, said)
+        # What was captured before is in each later report again.
+        if name.endswith(report.when or ""):
+            watch.see(name, said)
     folder = getattr(item, "funcargs", {}).get("tmp_path")
     if report.when == "call" and isinstance(folder, Path):
         for path in (one for pattern in _LOGS for one in folder.glob(pattern)):

@@ -10,7 +10,7 @@ SHORTEST = 14
 """Characters; a shorter one, such as "any", is found in many a word."""
 PLANTED = (
     "sk-planted-0123456789-4f2A", "sk-ant-api03-planted-key-4f2A", "planted-secret-0123456789",
-    "sk-ant-api03-planted-4f2A", "sk-ant-secret-detail", "simulated-key-0123456789",
+    "sk-ant-api03-planted-4f2A", "simulated-key-0123456789",
 )  # fmt: skip
 """Keys that tests write down; also those that reach a server in another process."""
 _MOST_LEARNED = 96
