@@ -65,19 +65,13 @@ class Database:
         Raises `BadDatabaseUrl` where the URL is neither SQLite on a file nor PostgreSQL.
         """
         parsed = _parse(url)
-        if parsed.get_backend_name() == "sqlite":
-            return cls(_sqlite(parsed, "BEGIN", read_only=True), _sqlite(parsed, "BEGIN IMMEDIATE"))
-        engine = create_async_engine(
-            parsed,
-            hide_parameters=True,
-            pool_size=_POSTGRESQL_CONNECTIONS,
-            max_overflow=0,
-            pool_pre_ping=True,
-        )
-        reader = engine.execution_options(
-            isolation_level="REPEATABLE READ", postgresql_readonly=True
-        )
-        return cls(reader, engine)
+        try:
+            if parsed.get_backend_name() == "sqlite":
+                reader = _sqlite(parsed, "BEGIN", read_only=True)
+                return cls(reader, _sqlite(parsed, "BEGIN IMMEDIATE"))
+            return cls(*_postgresql(parsed))
+        except (ArgumentError, ValueError) as error:
+            raise BadDatabaseUrl("one of its parameters has a value that can't be read") from error
 
     @classmethod
     def examine(cls, url: str) -> "Database":
@@ -218,6 +212,18 @@ def _parse(url: str) -> URL:
             raise BadDatabaseUrl("SQLite needs a file: sqlite+aiosqlite:///path/to/trunkline.db")
         return parsed.set(drivername="sqlite+aiosqlite")
     raise BadDatabaseUrl("give sqlite+aiosqlite:///… or postgresql+asyncpg://…")
+
+
+def _postgresql(url: URL) -> tuple[AsyncEngine, AsyncEngine]:
+    engine = create_async_engine(
+        url,
+        hide_parameters=True,
+        pool_size=_POSTGRESQL_CONNECTIONS,
+        max_overflow=0,
+        pool_pre_ping=True,
+    )
+    reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    return reader, engine
 
 
 _PRAGMAS = (
