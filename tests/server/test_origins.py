@@ -162,8 +162,9 @@ def test_other_ports_of_our_host_are_other_origins(friendly: Any, name: str) -> 
     code = friendly.run(friendly.door.gate.issue_code())
     cookie = httpx2.post(f"{friendly.url}/session", json={"code": code}).cookies[COOKIE]
     sent = {"Cookie": f"{COOKIE}={cookie}"}
+    nothing: dict[str, str] = {}
     for origin in (f"http://{name}:{friendly.port + 1}", f"http://{name}", f"https://{name}"):
-        for more in ({}, friendly.bearer):
+        for more in (nothing, friendly.bearer):
             asked = httpx2.post(
                 f"{friendly.url}/graphql", json=QUERY, headers=sent | more | {"Origin": origin}
             )
