@@ -289,7 +289,11 @@ class Conversation:
                 await self.send_last(message.id, refusal(error, request_id))
                 return
             name = operation.name
-            with self.executions.noting(operation, self.persisted.name_of(asked)) as noted:
+            with (
+                self.executions.noting(operation, self.persisted.name_of(asked)) as noted,
+                # Within it: that the client left is no fault of ours.
+                suppress(*GONE),
+            ):
                 status = noted.result = await self.run_operation(message, viewer, request_id)
         except GONE:
             # The client left while something was being sent; the reading task sees that too.
