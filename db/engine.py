@@ -111,10 +111,10 @@ class Database:
             failed = True
             raise
         finally:
-            self.watch.ended("read", perf_counter() - began, failed=failed)
             self._reads -= 1
             if self._closing is not None and not self._reads:
                 self._closing.set()
+            self.watch.ended("read", perf_counter() - began, failed=failed)
 
     async def transact(
         self,

@@ -12,7 +12,9 @@ from db.durations import Durations
 
 Access = Literal["read", "write"]
 Trace = Callable[[Access, float, bool], None]
-"""Told of each transaction that ended: after how many seconds, and whether the store failed it."""
+"""Told of each transaction that ended: after how many seconds, and whether the store failed it. It
+never raises: a write that was committed would seem to have failed.
+"""
 
 
 @dataclass(slots=True)

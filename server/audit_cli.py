@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from server.token_cli import DatabaseUrl, DataDir
+
 audit_app = typer.Typer(rich_markup_mode=None)
 
 _Several = list[str] | None
@@ -46,15 +48,8 @@ def export_(
     output: Annotated[
         Path | None, typer.Option(help="File to write, whole or not at all; stdout where left out.")
     ] = None,
-    database_url: Annotated[
-        str | None,
-        typer.Option(
-            help="sqlite+aiosqlite:///… or postgresql+asyncpg://… [TRUNKLINE_DATABASE_URL]."
-        ),
-    ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Where database and keys are kept [TRUNKLINE_DATA_DIR].")
-    ] = None,
+    database_url: DatabaseUrl = None,
+    data_dir: DataDir = None,
 ) -> None:
     """Write the audit log as NDJSON, oldest first."""
     from server.audit_files import run_export

@@ -71,7 +71,12 @@ class Traffic:
                 known_method(method),
                 _CLASSES.get((status or 0) // 100, "none"),
             ]
-            if path in _ROUTES and not is_stream and len(self._known) < _MOST_KNOWN:
+            if (
+                path in _ROUTES
+                and method in _METHODS
+                and not is_stream
+                and len(self._known) < _MOST_KNOWN
+            ):
                 self._known[path, method, status] = known
         known.note(seconds)
 

@@ -4,6 +4,7 @@ Bounded by nothing but the request limits of all pages: a scrape takes a few mil
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from starlette.requests import Request
@@ -47,20 +48,32 @@ class MetricsRoute:
             permit(await self._gate.admit(request), AccessScope.READ)
         if self._exposition is None:
             # Off the loop: whoever is served meanwhile need not wait for an import.
-            self._exposition = await asyncio.to_thread(self._made)
+            make = await asyncio.to_thread(_loaded)
+            # Another scrape may have waited for it too. There is one: it listens to events, and
+            # holds who has a label.
+            self._exposition = self._exposition or make(*self._parts)
         accept = ",".join(request.headers.getlist("accept")).lower()
         body, media_type = await self._exposition.written(
             openmetrics="application/openmetrics-text" in accept
         )
         return Response(body, headers={"Content-Type": media_type, "Cache-Control": "no-store"})
 
-    def _made(self) -> "Exposition":
-        from server.metrics.door import DoorMetrics
-        from server.metrics.exposition import Exposition
-        from server.metrics.work import WorkMetrics
 
-        executions, sockets, quotas, services = self._parts
+def _loaded() -> "Callable[[Executions, GraphQLOverSocket, Quotas, Services | None], Exposition]":
+    """What makes the exposition, once its library is imported."""
+    from server.metrics.door import DoorMetrics
+    from server.metrics.exposition import Exposition
+    from server.metrics.work import WorkMetrics
+
+    def make(
+        executions: Executions,
+        sockets: GraphQLOverSocket,
+        quotas: Quotas,
+        services: Services | None,
+    ) -> Exposition:
         return Exposition(
             DoorMetrics(executions, sockets, quotas),
             None if services is None else WorkMetrics(services),
         )
+
+    return make

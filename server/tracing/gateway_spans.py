@@ -39,7 +39,7 @@ class RequestSpans:
         self._providers = providers
         self._span = tracer.start_span("gateway")
         self._inner = set_span_in_context(self._span)
-        # Each with when it began, in nanoseconds since 1970.
+        # In the order in which they began.
         self._attempts: list[Span] = []
 
     def attempt(self, model: GatewayModel) -> Mapping[str, str]:

@@ -218,9 +218,9 @@ class Exchange(Generic[T]):
             attempts=attempts,
         )
         self.row = row
+        self._services.gateway.ledger.add(EndedRequest(row, self._runnable.models))
         if self._trace is not None:
             self._trace.ended(row, self._runnable.models)
-        self._services.gateway.ledger.add(EndedRequest(row, self._runnable.models))
 
 
 def headers_for(model: GatewayModel, call: ProviderCall, one: Try) -> Headers:
