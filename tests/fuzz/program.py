@@ -88,8 +88,10 @@ FLAGS = ("--what", "--format", "--from", "--to", "--provider", "--agent", "--dim
 "--timezone",
          "--granularity", "--top-groups", "--rank-by", "--output", "--database-url", "--data-dir",
          "--model")  # fmt: skip
+AUDIT_FLAGS = ("--from", "--to", "--after", "--object-kind", "--object-id", "--actor-kind",
+               "--actor", "--access-token-id", "--action", "--output")  # fmt: skip
 GOOD = ("series", "events", "csv", "ndjson", "MODEL", "TODAY", "UTC", "DAY", "5", "COST", "out",
-"openai",
+"openai", "PROVIDER", "updateProvider", "QXVkaXRFbnRyeTox",
         "2026-11-01T00:00:00Z", "2026-11-30T00:00:00Z")  # fmt: skip
 ENDED = frozenset({0, 1, 2})
 
@@ -147,10 +149,11 @@ def _case(seed: int, sort: str) -> Case:
             ]
             file = _file(EVENT, dice, b"\n")
         case "export":
-            arguments = ["usage", "export"]
+            command = dice.choice(("usage", "usage", "audit"))
+            arguments = [command, "export"]
             for _ in range(dice.randrange(6)):
                 arguments += [
-                    dice.choice(FLAGS[:13]),
+                    dice.choice(FLAGS[:13] if command == "usage" else AUDIT_FLAGS),
                     dice.choice(GOOD) if dice.random() < 0.8 else _text(dice),
                 ]
         case "script":
@@ -178,8 +181,10 @@ def _case(seed: int, sort: str) -> Case:
             words = ("usage", "token", "create", "list", "revoke", "rotate", "export", "import",
             "verify",
                      "export-schema", "--scope", "READ", "--expires", "1d", "-h", "--", "-",
-                     "--version", "ci", *GOOD)  # fmt: skip
-            arguments = [dice.choice(("usage", "token", "token", "export-schema", "x"))]
+                     "--version", "ci", "--all", "1", *AUDIT_FLAGS, *GOOD)  # fmt: skip
+            arguments = [
+                dice.choice(("usage", "token", "token", "audit", "session", "export-schema", "x"))
+            ]
             for _ in range(dice.randrange(6)):
                 arguments.append(dice.choice(words) if dice.random() < 0.7 else _text(dice))
     return {"arguments": arguments, "environment": environment, "file": file}

@@ -33,6 +33,8 @@ PATHS = (
     *BODIES, *BODIES, "/graphql?query={serverInfo{version}}", "/graphql?query=%00&variables=%7B%7D",
     "/graphql?query=a&query=b", "/export/usage", "/export/usage?from=x&to=%00&format=csv",
     "/export/usage?what=series&dimension=MODEL&period=TODAY&timezone=UTC", "/v1/models",
+    "/export/audit", "/export/audit?from=x&after=%00", "/export/audit?actor=%00&action=%ff",
+    "/export/audit?after=QXVkaXRFbnRyeTox&objectKind=provider&objectId=%F0%9F%92%A9",
     "/v1/models?limit=-1&after_id=%ff", "/v1/models/local%2Fx", "/v1/",
     "/graphiql/..%2f..%2fapp.py",
     "/graphiql/%00", "/graphiql/assets/x",
