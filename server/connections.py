@@ -5,6 +5,8 @@ request is known, so before anybody is let in.
 from collections import Counter
 from dataclasses import dataclass, field
 
+from server.client_addresses import customer_of
+
 MOST_CONNECTIONS = 8_192
 HEAD_SECONDS = 10.0
 KEEP_ALIVE_SECONDS = 5.0
@@ -13,7 +15,8 @@ KEEP_ALIVE_SECONDS = 5.0
 @dataclass(frozen=True, slots=True)
 class ConnectionBounds:
     """`head_seconds` is for all of a request's head to come, `keep_alive_seconds` for the next
-    request to begin. None of `most_of_address` bounds no address.
+    request to begin. None of `most_of_address` bounds no address; of IPv6 a network counts as one
+    (`client_addresses.py`).
     """
 
     head_seconds: float = HEAD_SECONDS
@@ -37,8 +40,9 @@ class Connections:
         self._open += 1
         bounds = self.bounds
         if bounds.most_of_address is not None:
-            self._by_address[address] += 1
-            if self._by_address[address] > bounds.most_of_address:
+            customer = customer_of(address)
+            self._by_address[customer] += 1
+            if self._by_address[customer] > bounds.most_of_address:
                 return (
                     f"{bounds.most_of_address} connections of your address are open: close one "
                     "first"
@@ -51,6 +55,7 @@ class Connections:
         """It is closed."""
         self._open -= 1
         if self.bounds.most_of_address is not None:
-            self._by_address[address] -= 1
-            if not self._by_address[address]:
-                del self._by_address[address]
+            customer = customer_of(address)
+            self._by_address[customer] -= 1
+            if not self._by_address[customer]:
+                del self._by_address[customer]

@@ -8,18 +8,17 @@ import math
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from ipaddress import IPv6Address, ip_address
 
 from starlette.requests import HTTPConnection
 
 from server.answers import Rejected
+from server.client_addresses import customer_of
 from trunkline.clock import Clock
 
 MOST_WRONG = 30
 WINDOW = timedelta(minutes=1)
 MOST_ADDRESSES = 4_096
 """That are remembered; of more, the one that began first is forgotten."""
-_HOST_BITS = 64
 
 
 @dataclass(slots=True)
@@ -62,12 +61,4 @@ class WrongTokens:
 
 
 def _address(connection: HTTPConnection) -> str:
-    """The client's address; of IPv6 the network, which is one customer's."""
-    host = connection.client.host if connection.client is not None else ""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return host[:64]
-    if isinstance(address, IPv6Address):
-        return f"{int(address) >> _HOST_BITS:x}"
-    return str(address)
+    return customer_of(connection.client.host if connection.client is not None else "")

@@ -346,6 +346,9 @@ def test_addresses_are_counted_apart_and_not_without_end(clock: SetClock) -> Non
     assert is_slowed("2001:db8::ffff"), "one customer has the whole network"
     assert not is_slowed("2001:db8:1::1")
     assert not is_slowed("192.0.2.1")
+    assert [is_slowed("::ffff:192.0.2.2") for _ in range(MOST_WRONG)] == [False] * MOST_WRONG
+    assert is_slowed("192.0.2.2"), "a socket for both protocols writes it the long way"
+    assert not is_slowed("::ffff:192.0.2.3")
     for number in range(MOST_ADDRESSES + 10):
         is_slowed(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
     assert len(wrong) == MOST_ADDRESSES
