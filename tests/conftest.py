@@ -117,7 +117,7 @@ class EmptiedPostgres:
 
     async def _read(self) -> str:
         """The statements that put it back."""
-        connection = await asyncpg.connect(_asyncpg_url(self._name), timeout=5)
+        connection = await asyncpg.connect(_asyncpg_url(self._name), timeout=30)
         try:
             tables = await connection.fetch(
                 "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
@@ -225,7 +225,7 @@ async def _migrate(url: str) -> None:
 
 async def administer(statement: str, name: str | None = None) -> None:
     """Run what needs no transaction of ours, on the database of this name or the given one."""
-    connection = await asyncpg.connect(_asyncpg_url(name), timeout=5)
+    connection = await asyncpg.connect(_asyncpg_url(name), timeout=30)
     try:
         await connection.execute(statement)
     finally:

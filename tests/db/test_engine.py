@@ -135,7 +135,7 @@ async def test_what_comes_after_a_commit_comes_without_the_caller_too(database: 
         await caller
     assert not told.is_set()
     go_on.set()
-    await asyncio.wait_for(told.wait(), 5)
+    await asyncio.wait_for(told.wait(), 30)
 
 
 async def test_nothing_comes_after_a_transaction_that_failed(database: Database) -> None:

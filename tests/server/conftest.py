@@ -1,6 +1,7 @@
 """A real server on a free port, with a small schema, for tests of the protocols."""
 
 import asyncio
+import inspect
 import json
 import shutil
 import socket
@@ -31,6 +32,11 @@ from trunkline.errors import BadRequest
 T = TypeVar("T")
 
 TOKEN = "test-admin-token-0123456789"
+
+# The client gives up after five seconds where a test says nothing, and a machine that runs several
+# suites takes longer now and then. No test asserts that it gives up.
+_unsaid: httpx2.Timeout = inspect.signature(httpx2.get).parameters["timeout"].default
+_unsaid.connect = _unsaid.read = _unsaid.write = _unsaid.pool = 30.0
 
 
 @dataclass
@@ -180,7 +186,7 @@ class RunningServer:
 
     def raw(self, data: bytes) -> bytes:
         """What comes back for these bytes until the server closes or goes quiet."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
             connection.sendall(data)
             connection.shutdown(socket.SHUT_WR)
             parts = []

@@ -15,7 +15,7 @@ from server.conversation import MOST_OPERATIONS
 
 
 async def said(connection: ClientConnection) -> Any:
-    return json.loads(await asyncio.wait_for(connection.recv(), 5))
+    return json.loads(await asyncio.wait_for(connection.recv(), 30))
 
 
 async def say(connection: ClientConnection, message: object) -> None:
@@ -25,7 +25,7 @@ async def say(connection: ClientConnection, message: object) -> None:
 async def closed(connection: ClientConnection) -> tuple[int, str]:
     with pytest.raises(ConnectionClosed) as caught:  # noqa: PT012  # whatever comes before the end
         while True:
-            await asyncio.wait_for(connection.recv(), 5)
+            await asyncio.wait_for(connection.recv(), 30)
     assert caught.value.rcvd is not None
     return caught.value.rcvd.code, caught.value.rcvd.reason
 

@@ -120,7 +120,7 @@ async def test_a_client_that_answers_no_ping_is_told_to_come_again() -> None:
         serving(app, ws_ping_interval=0.02, ws_ping_timeout=0.02) as (address, _),
         client(address) as (reader, _),
     ):
-        received = await asyncio.wait_for(reader.read(-1), 5)
+        received = await asyncio.wait_for(reader.read(-1), 30)
     ping, close = received[:6], received[6:]
     assert ping[:2] == b"\x89\x04"
     assert close[0] == 0x88
@@ -136,7 +136,7 @@ async def test_a_late_answer_to_a_ping_is_an_answer() -> None:
         first = await reader.readexactly(6)
         await until(lambda: opened.opened[0].missed == 1)
         writer.write(masked(0x0A, first[2:]))
-        second = await asyncio.wait_for(reader.readexactly(6), 5)
+        second = await asyncio.wait_for(reader.readexactly(6), 30)
         assert second[:2] == b"\x89\x04"
         assert second != first
         assert opened.opened[0].missed == 0
@@ -208,7 +208,7 @@ async def test_pings_of_a_client_that_does_not_read_pile_up_nowhere() -> None:
         assert b"19999" in received, "the last one is answered"
         # And each again, once the client reads.
         writer.write(masked(0x09, b"again"))
-        assert await asyncio.wait_for(reader.readexactly(7), 5) == b"\x8a\x05again"
+        assert await asyncio.wait_for(reader.readexactly(7), 30) == b"\x8a\x05again"
 
 
 class Pusher(App):

@@ -169,7 +169,7 @@ async def test_what_is_no_request_is_answered_without_names(
     walked: Walked, request_bytes: bytes
 ) -> None:
     def ask() -> bytes:
-        with socket.create_connection(("127.0.0.1", walked.port), timeout=5) as connection:
+        with socket.create_connection(("127.0.0.1", walked.port), timeout=30) as connection:
             connection.sendall(request_bytes)
             connection.shutdown(socket.SHUT_WR)
             parts = []

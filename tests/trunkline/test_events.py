@@ -22,7 +22,7 @@ def changed(kind: ChangeKind, number: int = 1) -> ProviderChanged:
 
 
 async def read(subscription: Subscription, count: int) -> list[Event | Missed]:
-    return [await asyncio.wait_for(anext(subscription), 5) for _ in range(count)]
+    return [await asyncio.wait_for(anext(subscription), 30) for _ in range(count)]
 
 
 async def test_each_subscriber_hears_what_it_asked_for_in_order() -> None:
@@ -42,7 +42,7 @@ async def test_a_waiting_subscriber_wakes() -> None:
         waiting = asyncio.ensure_future(anext(subscription))
         await asyncio.sleep(0)
         bus.publish(changed(ChangeKind.UPDATED))
-        assert await asyncio.wait_for(waiting, 5) == changed(ChangeKind.UPDATED)
+        assert await asyncio.wait_for(waiting, 30) == changed(ChangeKind.UPDATED)
 
 
 async def test_changes_of_one_object_merge_into_what_is_true_of_it_now() -> None:
@@ -95,7 +95,7 @@ async def test_whoever_waits_for_anything_wakes_for_what_was_missed() -> None:
         waiting = asyncio.ensure_future(subscription.drained())
         await asyncio.sleep(0)
         bus.missed(ProviderChanged)
-        await asyncio.wait_for(waiting, 5)
+        await asyncio.wait_for(waiting, 30)
         assert not subscription._arrived.is_set()
 
 

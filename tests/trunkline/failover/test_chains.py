@@ -119,7 +119,7 @@ async def test_an_edit_that_changes_nothing_counts_nothing(services: Services) -
         await reorder_chain(services, chain.id, None, [step.id for step in chain.steps])
         assert same.version == chain.version
         await update_chain(services, ChainUpdate(id=chain.id, description="x"))
-        event = await asyncio.wait_for(anext(heard), 5)
+        event = await asyncio.wait_for(anext(heard), 30)
     assert event == FailoverChainChanged(ChangeKind.UPDATED, chain.id, chain.slug)
 
 
