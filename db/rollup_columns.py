@@ -53,8 +53,7 @@ class Buckets(Mapping[int, Parts]):
 
     def over(self, length: int) -> Sequence[Sequence[int]]:
         """The columns of so many buckets; 0 where one is empty."""
-        places = self.places
-        if len(places) == length and all(map(int.__lt__, places, places[1:])):
+        if list(self.places) == list(range(length)):
             return self.columns
         return [self._spread(column, length) for column in self.columns]
 

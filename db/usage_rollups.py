@@ -44,7 +44,7 @@ POINTED = (
     "cost_nanos",
     "unpriced_requests",
 )
-"""Those of one bucket, in the order in which `sum_buckets` gives them."""
+"""Those of one bucket, in the order in which `sum_buckets` gives them, where it gives all."""
 
 Bins = dict[int, int]
 """How many requests had a latency in each bin."""
@@ -109,15 +109,18 @@ async def sum_buckets(
     condition: UsageCondition,
     *,
     shown: Sequence[GroupId] | None = None,
+    summed: Sequence[str] = POINTED,
 ) -> Mapping[GroupId | None, Buckets]:
-    """Sums by group and index of bucket, in the order of `POINTED`. Empty ones are left out.
+    """These sums by group and index of bucket. Empty ones are left out.
 
     Buckets follow each other until `end`. Groups that are not `shown` are summed under None; where
     `shown` is None each stands for itself. The store adds up, so what comes back grows with the
     groups that are shown and not with those that exist. Raises `TotalTooLarge`.
     """
+    if not summed:
+        return {}
     levels = _levels(dimension, condition)
-    columns = (_shown(dimension, shown), *_columns(POINTED))
+    columns = (_shown(dimension, shown), *_columns(summed))
     narrowed = matching(condition, usage_rollups.c)
     # On PostgreSQL a stretch for each bucket is what keeps its planner to the primary key.
     exact = connection.dialect.name == "sqlite"
@@ -130,12 +133,12 @@ async def sum_buckets(
         if shown is None and grid.is_single(runs, _GROUPS[dimension].name):
             # Hardly a row to be added to another: the store's sorting would take most of the time.
             texts = await _rows(
-                connection, whole_columns(runs, _GROUPS[dimension], POINTED, narrowed)
+                connection, whole_columns(runs, _GROUPS[dimension], summed, narrowed)
             )
             return buckets_of(grid, texts)
         rows = in_grid(grid, runs, columns, narrowed)
     key = (rows.c.shown, rows.c.place)
-    statement = select(*key, *(func.sum(rows.c[name]) for name in POINTED)).group_by(*key)
+    statement = select(*key, *(func.sum(rows.c[name]) for name in summed)).group_by(*key)
     found: dict[GroupId | None, dict[int, Parts]] = {}
     for row in await _rows(connection, statement):
         parts = row[2:]

@@ -32,10 +32,20 @@ class Point(NamedTuple):
     latency_p95_ms: float | None = None
 
 
+SUMMED = Point._fields[1 : 1 + len(POINTED)]
+"""The sums of a point. They go by the store's names, but for the cost."""
+
+
+def stored_names(summed: Sequence[str]) -> Sequence[str]:
+    """What the store calls these sums."""
+    return [POINTED[SUMMED.index(name)] for name in summed]
+
+
 class Points(Sequence[Point]):
     """Points, one for each of the buckets that begin at `starts`. Nobody changes one.
 
-    `columns` has what each of them has under the names of `Point`'s fields.
+    `columns` has what each of them has under the names of `Point`'s fields. The sums that were not
+    `summed` are 0: nobody asked for them.
     """
 
     __slots__ = ("columns",)
@@ -45,11 +55,14 @@ class Points(Sequence[Point]):
         starts: Sequence[datetime],
         buckets: Mapping[int, Sequence[int]],
         latencies: Mapping[int, Bins],
+        summed: Sequence[str] = SUMMED,
     ) -> None:
         length = len(starts)
-        found = buckets if isinstance(buckets, Buckets) else Buckets.of(buckets)
-        summed = found.over(length) if found else [(0,) * length] * len(POINTED)
-        nothing = (None,) * length
+        empty, nothing = (0,) * length, (None,) * length
+        sums: dict[str, Sequence[int]] = dict.fromkeys(SUMMED, empty)
+        if buckets and summed:
+            found = buckets if isinstance(buckets, Buckets) else Buckets.of(buckets)
+            sums.update(zip(summed, found.over(length), strict=True))
         latency: Sequence[Sequence[float | None]] = (nothing, nothing)
         if latencies:
             every = (
@@ -57,9 +70,12 @@ class Points(Sequence[Point]):
                 for place in range(length)
             )
             latency = list(zip(*every, strict=True))
-        self.columns: Mapping[str, Sequence[Any]] = dict(
-            zip(Point._fields, (starts, *summed, *latency), strict=True)
-        )
+        self.columns: Mapping[str, Sequence[Any]] = {
+            "start": starts,
+            **sums,
+            "latency_p50_ms": latency[0],
+            "latency_p95_ms": latency[1],
+        }
 
     def __len__(self) -> int:
         return len(self.columns["start"])

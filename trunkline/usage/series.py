@@ -12,7 +12,7 @@ from typing import TypeVar
 from db.usage_rollups import Bins, GroupId
 from db.vocabulary import UsageDimension, UsageGranularity, UsageGroupKind, UsageMetric
 from trunkline.errors import BadRequest
-from trunkline.usage.points import Point, Points
+from trunkline.usage.points import SUMMED, Point, Points
 from trunkline.usage.totals import Sums, checked, total, with_percentiles
 from trunkline.usage.windows import MOST_POINTS, Window
 
@@ -126,11 +126,12 @@ def make_series(
     subjects: Mapping[int, Subject],
     previous_totals: Sums | None = None,
     stands_until: datetime | None = None,
+    summed: Sequence[str] = SUMMED,
 ) -> Series:
     """A series from what the store gives: sums by group (None: the rest) and index of bucket.
 
-    `latencies` are there where percentiles are asked for. Raises `BadRequest` where a total is
-    more than a client could read exactly.
+    `latencies` are there where percentiles are asked for; `points` hold the sums `summed`. Raises
+    `BadRequest` where a total is more than a client could read exactly.
     """
     latencies = latencies or {}
     groups = [
@@ -139,7 +140,7 @@ def make_series(
             group,
             subjects,
             with_percentiles(ranking.totals[group], latencies.get(group, {}).values()),
-            Points(window.bucket_starts, points.get(group, {}), latencies.get(group, {})),
+            Points(window.bucket_starts, points.get(group, {}), latencies.get(group, {}), summed),
         )
         for group in ranking.shown
     ]
@@ -155,7 +156,7 @@ def make_series(
                 totals=with_percentiles(
                     total(ranking.totals[group] for group in ranking.rest), rest.values()
                 ),
-                points=Points(window.bucket_starts, points.get(None, {}), rest),
+                points=Points(window.bucket_starts, points.get(None, {}), rest, summed),
             )
         )
     every = (bins for places in latencies.values() for bins in places.values())
