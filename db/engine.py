@@ -6,8 +6,8 @@ driver's own mode loses updates without an error, and a plain BEGIN fails half o
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import Any, Literal, TypeVar
 
@@ -17,6 +17,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from db.one_trip import connected
+from db.questions import Asked, Rows
+from db.sqlite_readers import PRAGMAS, READ_ONLY, SqliteReaders
 from db.write_watch import write_watch, writing
 
 T = TypeVar("T")
@@ -38,14 +40,17 @@ class BadDatabaseUrl(ValueError):
 
 
 class Database:
-    """Two ways in: `read()` for a snapshot, `transact()` for one write transaction.
+    """`ask` and `read()` for snapshots, `transact()` for one write transaction.
 
     Made by `Database.open`; whoever opened it awaits `close()`.
     """
 
-    def __init__(self, reader: AsyncEngine, writer: AsyncEngine) -> None:
+    def __init__(
+        self, reader: AsyncEngine, writer: AsyncEngine, readers: SqliteReaders | None = None
+    ) -> None:
         self._reader = reader
         self._writer = writer
+        self._readers = readers
         self._under_way: set[asyncio.Future[Any]] = set()
         self._reads = 0
         # Set when the last read has ended; there once somebody closes.
@@ -59,7 +64,11 @@ class Database:
         """
         parsed = _parse(url)
         if parsed.get_backend_name() == "sqlite":
-            return cls(_sqlite(parsed, "BEGIN", read_only=True), _sqlite(parsed, "BEGIN IMMEDIATE"))
+            return cls(
+                _sqlite(parsed, "BEGIN", read_only=True),
+                _sqlite(parsed, "BEGIN IMMEDIATE"),
+                SqliteReaders(parsed.database or "", _READERS),
+            )
         engine = create_async_engine(
             parsed,
             hide_parameters=True,
@@ -83,10 +92,35 @@ class Database:
 
         Cancelling the caller ends the statement that runs, on both databases.
         """
-        self._reads += 1
-        try:
+        with self._reading():
             async with self._reader.connect() as connection, connection.begin():
                 yield connection
+
+    async def ask(self, *asked: Asked) -> list[Rows]:
+        """The rows that answer each of these, all of one state of the store.
+
+        Cancelling the caller ends the statement that runs, on both databases.
+        """
+        with self._reading():
+            texts = [one.question.text(self.dialect) for one in asked]
+            put = [
+                (text.sql, text.values(one.given)) for text, one in zip(texts, asked, strict=True)
+            ]
+            if self._readers is not None:
+                found = await self._readers.ask(put)
+            else:
+                async with self._reader.connect() as connection, connection.begin():
+                    found = [
+                        list((await connection.exec_driver_sql(sql, values)).all())
+                        for sql, values in put
+                    ]
+        return [text.rows(rows) for text, rows in zip(texts, found, strict=True)]
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        self._reads += 1
+        try:
+            yield
         finally:
             self._reads -= 1
             if self._closing is not None and not self._reads:
@@ -122,8 +156,8 @@ class Database:
     async def close(self) -> None:
         """Wait for the writes and reads under way, then close every connection.
 
-        A read is waited for at most 5 seconds. Its connection can't be closed by anybody else: given
-        back later, it would stay open for as long as the process lives.
+        A read is waited for at most 5 seconds. Its connection can't be closed by anybody else:
+        given back later, it would stay open for as long as the process lives.
         """
         if self._under_way:
             await asyncio.wait(self._under_way)
@@ -131,6 +165,8 @@ class Database:
             self._closing = asyncio.Event()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._closing.wait(), _LAST_READS_SECONDS)
+        if self._readers is not None:
+            await self._readers.close()
         await self._reader.dispose()
         await self._writer.dispose()
 
@@ -194,12 +230,8 @@ def _sqlite(url: URL, begin: str, *, read_only: bool = False) -> AsyncEngine:
     def on_connect(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
         for pragma in (
-            "busy_timeout=5000",
-            "journal_mode=WAL",
-            "foreign_keys=ON",
-            # FULL survives a power loss, not only a killed process; usage is money.
-            "synchronous=FULL",
-            *(["query_only=ON"] if read_only else []),
+            *PRAGMAS,
+            *([READ_ONLY] if read_only else []),
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()

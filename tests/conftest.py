@@ -194,9 +194,20 @@ def count_statements(database: Database) -> Callable[[], Any]:
             engines.append(database._reader.sync_engine)
         for engine in engines:
             event.listen(engine, "before_cursor_execute", note)
+        readers = database._readers
+        if readers is not None:  # On PostgreSQL questions go through the engine.
+            ask = readers.ask
+
+            async def noted(put: Any) -> Any:
+                statements.extend(sql for sql, _ in put)
+                return await ask(put)
+
+            readers.ask = noted  # type: ignore[method-assign]
         try:
             yield statements
         finally:
+            if readers is not None:
+                readers.ask = ask  # type: ignore[method-assign]
             for engine in engines:
                 event.remove(engine, "before_cursor_execute", note)
 
