@@ -9,16 +9,18 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
+from time import perf_counter
 from typing import Any, Literal, TypeVar
 
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from db.one_trip import connected
 from db.questions import Asked, Rows
 from db.sqlite_readers import PRAGMAS, READ_ONLY, SqliteReaders
+from db.transaction_watch import TransactionWatch
 from db.write_watch import write_watch, writing
 
 T = TypeVar("T")
@@ -33,6 +35,8 @@ _ATTEMPTS = 8
 _LAST_READS_SECONDS = 5.0
 # Serialization failure and deadlock: another transaction won, and this one may simply run again.
 _RETRYABLE_SQLSTATES = frozenset({"40001", "40P01"})
+# A driver that finds no server raises the system's own error.
+_STORE_ERRORS = (SQLAlchemyError, OSError)
 
 
 class BadDatabaseUrl(ValueError):
@@ -51,6 +55,7 @@ class Database:
         self._reader = reader
         self._writer = writer
         self._readers = readers
+        self.watch = TransactionWatch()
         self._under_way: set[asyncio.Future[Any]] = set()
         self._reads = 0
         # Set when the last read has ended; there once somebody closes.
@@ -63,23 +68,15 @@ class Database:
         Raises `BadDatabaseUrl` where the URL is neither SQLite on a file nor PostgreSQL.
         """
         parsed = _parse(url)
-        if parsed.get_backend_name() == "sqlite":
-            return cls(
-                _sqlite(parsed, "BEGIN", read_only=True),
-                _sqlite(parsed, "BEGIN IMMEDIATE"),
-                SqliteReaders(parsed.database or "", _READERS),
-            )
-        engine = create_async_engine(
-            parsed,
-            hide_parameters=True,
-            pool_size=_POSTGRESQL_CONNECTIONS,
-            max_overflow=0,
-            pool_pre_ping=True,
-        )
-        reader = engine.execution_options(
-            isolation_level="REPEATABLE READ", postgresql_readonly=True
-        )
-        return cls(reader, engine)
+        try:
+            if parsed.get_backend_name() == "sqlite":
+                reader = _sqlite(parsed, "BEGIN", read_only=True)
+                writer = _sqlite(parsed, "BEGIN IMMEDIATE")
+                (path,), options = reader.dialect.create_connect_args(parsed)
+                return cls(reader, writer, SqliteReaders(path, options, _READERS))
+            return cls(*_postgresql(parsed))
+        except (ArgumentError, ValueError) as error:
+            raise BadDatabaseUrl("one of its parameters has a value that can't be read") from error
 
     @property
     def dialect(self) -> Literal["sqlite", "postgresql"]:
@@ -119,9 +116,14 @@ class Database:
     @contextmanager
     def _reading(self) -> Iterator[None]:
         self._reads += 1
+        began, failed = perf_counter(), False
         try:
             yield
+        except _STORE_ERRORS:
+            failed = True
+            raise
         finally:
+            self.watch.ended("read", perf_counter() - began, failed=failed)
             self._reads -= 1
             if self._closing is not None and not self._reads:
                 self._closing.set()
@@ -153,6 +155,11 @@ class Database:
                 task.cancel()
             raise
 
+    @property
+    def under_way(self) -> tuple[int, int]:
+        """How many reads and writes are under way, those that wait for their turn among them."""
+        return self._reads, len(self._under_way)
+
     async def close(self) -> None:
         """Wait for the writes and reads under way, then close every connection.
 
@@ -173,7 +180,14 @@ class Database:
     async def _transact(
         self, work: Callable[[AsyncConnection], Awaitable[T]], after: Callable[[T], None] | None
     ) -> T:
-        result = await self._committed(work)
+        began, failed = perf_counter(), False
+        try:
+            result = await self._committed(work)
+        except _STORE_ERRORS:
+            failed = True
+            raise
+        finally:
+            self.watch.ended("write", perf_counter() - began, failed=failed)
         if after is not None:
             after(result)
         return result
@@ -185,6 +199,7 @@ class Database:
             except DBAPIError as error:
                 if attempt == _ATTEMPTS or not _is_retryable(error):
                     raise
+                self.watch.retried += 1
         raise AssertionError("unreachable")
 
     async def _attempt(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
@@ -211,6 +226,18 @@ def _parse(url: str) -> URL:
             raise BadDatabaseUrl("SQLite needs a file: sqlite+aiosqlite:///path/to/trunkline.db")
         return parsed.set(drivername="sqlite+aiosqlite")
     raise BadDatabaseUrl("give sqlite+aiosqlite:///… or postgresql+asyncpg://…")
+
+
+def _postgresql(url: URL) -> tuple[AsyncEngine, AsyncEngine]:
+    engine = create_async_engine(
+        url,
+        hide_parameters=True,
+        pool_size=_POSTGRESQL_CONNECTIONS,
+        max_overflow=0,
+        pool_pre_ping=True,
+    )
+    reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    return reader, engine
 
 
 def _sqlite(url: URL, begin: str, *, read_only: bool = False) -> AsyncEngine:

@@ -4,8 +4,10 @@ state of the store.
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from sqlalchemy.exc import OperationalError
 
 from db.one_trip import OneTripConnection, connected
 
@@ -21,15 +23,25 @@ Put = tuple[str, tuple[Any, ...]]
 class SqliteReaders:
     """At most so many connections; who asks meanwhile waits. Whoever made it awaits `close`."""
 
-    def __init__(self, path: str, most: int) -> None:
+    def __init__(self, path: str, options: Mapping[str, Any], most: int) -> None:
         self._path = path
+        self._options = options
         self._free = asyncio.Semaphore(most)
         # The one last used is taken first: its cache is warm, and the others may never be opened.
         self._idle: list[OneTripConnection] = []
         self._closed = False
 
     async def ask(self, put: Sequence[Put]) -> list[list[Any]]:
-        """The rows of each. Cancelling the caller ends the statement that runs."""
+        """The rows of each. Cancelling the caller ends the statement that runs.
+
+        What the store raises comes as SQLAlchemy's, like everything else that is read.
+        """
+        try:
+            return await self._asked(put)
+        except sqlite3.Error as error:
+            raise OperationalError(None, None, error, hide_parameters=True) from error
+
+    async def _asked(self, put: Sequence[Put]) -> list[list[Any]]:
         async with self._free:
             connection = self._idle.pop() if self._idle else await self._opened()
             try:
@@ -46,7 +58,7 @@ class SqliteReaders:
             await self._idle.pop().close()
 
     async def _opened(self) -> OneTripConnection:
-        opening = asyncio.ensure_future(_open(self._path))
+        opening = asyncio.ensure_future(_open(self._path, self._options))
         try:
             return await asyncio.shield(opening)
         except asyncio.CancelledError:
@@ -61,8 +73,8 @@ class SqliteReaders:
             self._idle.append(connection)
 
 
-async def _open(path: str) -> OneTripConnection:
-    connection = await connected(path, reads=True, isolation_level=None)
+async def _open(path: str, options: Mapping[str, Any]) -> OneTripConnection:
+    connection = await connected(path, reads=True, isolation_level=None, **options)
     for pragma in (*PRAGMAS, READ_ONLY):
         await connection.run(f"PRAGMA {pragma}", (), many=False)
     return connection

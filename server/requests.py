@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.answers import Rejected, error_answer
+from server.traffic import Traffic
 
 log = structlog.get_logger("trunkline.request")
 
@@ -39,6 +40,11 @@ def is_recorded(scope: Scope) -> None:
     scope["state"]["is_recorded"] = True
 
 
+def is_stream(scope: Scope) -> None:
+    """Count the request among the streams of events, which last as long as their clients like."""
+    scope["state"]["is_stream"] = True
+
+
 class RequestLog:
     """The outermost ASGI middleware."""
 
@@ -47,9 +53,11 @@ class RequestLog:
         app: ASGIApp,
         *,
         closing: asyncio.Event,
+        traffic: Traffic | None = None,
         timer: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._app = app
+        self._traffic = traffic or Traffic()
         self._closing = closing
         self._timer = timer
 
@@ -83,6 +91,17 @@ class RequestLog:
             self._write(scope, exchange, begun)
 
     def _write(self, scope: Scope, exchange: "_Exchange", begun: float) -> None:
+        seconds = self._timer() - begun
+        if scope["type"] == "websocket":
+            self._traffic.note_socket(exchange.status)
+        else:
+            self._traffic.note_request(
+                scope["path"],
+                scope["method"],
+                exchange.status,
+                seconds,
+                is_stream="is_stream" in scope["state"],
+            )
         if "is_recorded" in scope["state"] and exchange.status == _OK:
             return
         log.info(
@@ -92,7 +111,7 @@ class RequestLog:
             path=scope["path"][:_LONGEST_PATH],
             operation=scope["state"].get("operation_name"),
             status=exchange.status,
-            milliseconds=round((self._timer() - begun) * 1000, 1),
+            milliseconds=round(seconds * 1000, 1),
         )
 
 

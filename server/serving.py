@@ -24,11 +24,12 @@ from resolvers.context import OperationContext, Viewer
 from schema.limits.bounds import Limits
 from schema.root import schema
 from server.app import FrontDoor, build_app
+from server.connections import ConnectionBounds
 from server.credentials import ADMIN_TOKEN_FILE, Credentials, credentials, make_data_dir
 from server.database_lock import sole_server
 from server.failures import CannotStart
 from server.gateway_routes import GatewayRoutes
-from server.http_protocol import HttpProtocol
+from server.http_protocol import bounded
 from server.logs import configure_logs
 from server.operation_files import BadOperations
 from server.persisted_operations import PersistedOperations
@@ -36,6 +37,8 @@ from server.quotas import Quotas
 from server.settings import PREFIX, Settings
 from server.sign_in import Gate
 from server.socket_protocol import SocketProtocol
+from server.tracing.environment import traces_of
+from server.tracing.port import Traces
 from server.wiring import running_services
 from trunkline.services import Services
 
@@ -63,9 +66,10 @@ def run_server(settings: Settings, *, beside: Beside | None = None) -> None:
     with (
         sole_server(settings.database_path),
         listening_socket(settings) as listener,
+        traces_of(os.environ, settings.trace_providers) as traces,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        runner.run(_serve(settings, held, listener, beside))
+        runner.run(_serve(settings, held, listener, beside, traces))
 
 
 @contextlib.contextmanager
@@ -89,13 +93,19 @@ def listening_socket(settings: Settings) -> Iterator[socket.socket]:
 
 
 async def _serve(
-    settings: Settings, held: Credentials, listener: socket.socket, beside: Beside | None
+    settings: Settings,
+    held: Credentials,
+    listener: socket.socket,
+    beside: Beside | None,
+    traces: Traces | None,
 ) -> None:
     async with (
-        running_services(settings, held) as services,
+        running_services(settings, held, traces) as services,
         beside(services) if beside is not None else contextlib.nullcontext(),
     ):
-        door = front_door(services, settings, held.admin_token)
+        if traces is not None:
+            services.database.watch.trace = traces.transaction
+        door = front_door(services, settings, held.admin_token, traces)
         address = settings.address(listener.getsockname()[1])
         link = sign_in_link(address, await door.gate.issue_code())
 
@@ -110,13 +120,20 @@ async def _serve(
             # Printed, not logged: the code in it lets one browser in.
             print(f"\nOpen GraphiQL, once and within 10 minutes:\n  {link}\n", flush=True)  # noqa: T201
 
-        server = make_server(door, announce, websocket_compression=settings.websocket_compression)
+        server = make_server(
+            door,
+            announce,
+            websocket_compression=settings.websocket_compression,
+            bounds=settings.connection_bounds,
+        )
         await server.serve([listener])
         await door.gate.drain()
     log.info("stopped")
 
 
-def front_door(services: Services, settings: Settings, admin_token: str) -> FrontDoor:
+def front_door(
+    services: Services, settings: Settings, admin_token: str, traces: Traces | None = None
+) -> FrontDoor:
     """The application's parts for these services. Raises `CannotStart`."""
 
     def make_context(viewer: Viewer, request_id: str) -> OperationContext:
@@ -134,21 +151,26 @@ def front_door(services: Services, settings: Settings, admin_token: str) -> Fron
         )
     )
     gate = Gate(services.database, services.clock, admin_token, services.events)
+    quotas = Quotas(
+        operations_per_second=settings.operations_per_second,
+        gateway_requests_per_second=settings.gateway_requests_per_second,
+        most_sockets=settings.most_sockets_per_viewer,
+        most_streams=settings.most_streams_per_viewer,
+    )
     return FrontDoor(
         schema=limited,
         make_context=make_context,
         gate=gate,
-        gateway=GatewayRoutes(services, gate),
+        gateway=GatewayRoutes(services, gate, quotas, body_seconds=settings.gateway_body_seconds),
         check_ready=check_ready,
         allowed_hosts=settings.hosts,
         allowed_origins=settings.allowed_origins,
         persisted=_persisted(settings),
-        quotas=Quotas(
-            operations_per_second=settings.operations_per_second,
-            most_sockets=settings.most_sockets_per_viewer,
-            most_streams=settings.most_streams_per_viewer,
-        ),
+        quotas=quotas,
         introspection=settings.introspection,
+        metrics=settings.metrics,
+        services=services,
+        traces=traces,
     )
 
 
@@ -165,12 +187,18 @@ def _persisted(settings: Settings) -> PersistedOperations:
 
 
 def make_server(
-    door: FrontDoor, when_ready: Callable[[], None], *, websocket_compression: bool = False
+    door: FrontDoor,
+    when_ready: Callable[[], None],
+    *,
+    websocket_compression: bool = False,
+    bounds: ConnectionBounds | None = None,
 ) -> uvicorn.Server:
     """The server of this application; `when_ready` is called when it listens."""
+    bounds = bounds or ConnectionBounds()
     config = uvicorn.Config(
         build_app(door),
-        http=HttpProtocol,
+        http=bounded(bounds),
+        timeout_keep_alive=bounds.keep_alive_seconds,  # type: ignore[arg-type]  # as call_later has it
         ws=SocketProtocol,
         ws_max_size=LARGEST_MESSAGE,
         ws_per_message_deflate=websocket_compression,

@@ -13,6 +13,12 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from schema.limits.bounds import DEFAULT_MOST_COST, DEFAULT_OPERATION_SECONDS
+from server.connections import (
+    HEAD_SECONDS,
+    KEEP_ALIVE_SECONDS,
+    MOST_CONNECTIONS,
+    ConnectionBounds,
+)
 from server.failures import CannotStart
 from server.origins import LOOPBACK_NAMES
 from trunkline.failover.slots import DEFAULT_RUNNING
@@ -23,10 +29,14 @@ SHORTEST_TOKEN = 16
 DEFAULT_MOST_AGENTS = 10_000
 DEFAULT_MOST_SOCKETS_PER_VIEWER = 2_048
 DEFAULT_MOST_STREAMS_PER_VIEWER = 10_000
+DEFAULT_GATEWAY_REQUESTS_PER_SECOND = 5_000.0
+DEFAULT_GATEWAY_BODY_SECONDS = 60.0
 
 _WHAT_TO_GIVE = {
     "port": "give a port number from 0 to 65535",
     "private_networks": "give `allow`, `allow-webhooks` or `deny`",
+    "metrics": "give `token`, `open` or `off`",
+    "trace_providers": "give `own`, `all` or `none`",
     "log_format": "give `console` or `json`",
     "event_retention_days": "give whole days from 1 to 36500; left out, events are kept",
     "websocket_compression": "give `on` or `off`",
@@ -38,6 +48,13 @@ _WHAT_TO_GIVE = {
     "operations_per_second": "give a number from 0.1 to 1000000; left out, no rate is limited",
     "most_sockets_per_viewer": "give a whole number from 1 to 4096",
     "most_streams_per_viewer": "give a whole number from 1 to 1000000",
+    "gateway_requests_per_second": "give a number from 0.1 to 1000000",
+    "gateway_body_seconds": "give seconds from 0.05 to 3600",
+    "head_seconds": "give seconds from 0.05 to 300",
+    "keep_alive_seconds": "give seconds from 0.05 to 3600",
+    "most_connections": "give a whole number from 1 to 1000000",
+    "most_connections_per_address": "give a whole number from 1 to 1000000; left out, no address "
+    "is limited",
     "provider_concurrency": "give a whole number from 1 to 10000",
     "compiled": "give `on` or `off`",
 }
@@ -67,6 +84,8 @@ class Settings(BaseSettings):
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
     private_networks: Literal["allow", "allow-webhooks", "deny"] = "allow"
     log_format: Literal["console", "json"] = "console"
+    metrics: Literal["token", "open", "off"] = "token"
+    trace_providers: Literal["own", "all", "none"] = "own"
     event_retention_days: int | None = Field(default=None, ge=1, le=36_500)
     most_agents: int = Field(default=DEFAULT_MOST_AGENTS, ge=1, le=1_000_000)
     provider_concurrency: int = Field(default=DEFAULT_RUNNING, ge=1, le=10_000)
@@ -81,6 +100,14 @@ class Settings(BaseSettings):
     most_streams_per_viewer: int = Field(
         default=DEFAULT_MOST_STREAMS_PER_VIEWER, ge=1, le=1_000_000
     )
+    gateway_requests_per_second: float = Field(
+        default=DEFAULT_GATEWAY_REQUESTS_PER_SECOND, ge=0.1, le=1_000_000
+    )
+    gateway_body_seconds: float = Field(default=DEFAULT_GATEWAY_BODY_SECONDS, ge=0.05, le=3_600)
+    head_seconds: float = Field(default=HEAD_SECONDS, ge=0.05, le=300)
+    keep_alive_seconds: float = Field(default=KEEP_ALIVE_SECONDS, ge=0.05, le=3_600)
+    most_connections: int = Field(default=MOST_CONNECTIONS, ge=1, le=1_000_000)
+    most_connections_per_address: int | None = Field(default=None, ge=1, le=1_000_000)
     websocket_compression: bool = False
     compiled: bool = True
 
@@ -125,7 +152,8 @@ class Settings(BaseSettings):
     @field_validator("host")
     @classmethod
     def _is_address(cls, value: str) -> str:
-        if not value.strip() or "/" in value or "://" in value:
+        # Bytes of the environment that are no UTF-8 come as what can't be printed.
+        if not value.strip() or "/" in value or not value.isprintable():
             raise ValueError("give a host name or an address, such as 127.0.0.1 or 0.0.0.0")
         return value.strip().strip("[]")
 
@@ -182,6 +210,16 @@ class Settings(BaseSettings):
             return self.allowed_hosts
         own = () if self.host in _WILDCARDS else (_in_url(self.host),)
         return (*LOOPBACK_NAMES, *own)
+
+    @property
+    def connection_bounds(self) -> ConnectionBounds:
+        """What bounds connections before any request is known."""
+        return ConnectionBounds(
+            head_seconds=self.head_seconds,
+            keep_alive_seconds=self.keep_alive_seconds,
+            most=self.most_connections,
+            most_of_address=self.most_connections_per_address,
+        )
 
     def address(self, port: int) -> str:
         """Where a browser on this machine finds a server that listens on `port`."""
