@@ -74,7 +74,8 @@ class SqliteReaders:
 
 
 async def _open(path: str, options: Mapping[str, Any]) -> OneTripConnection:
-    connection = await connected(path, reads=True, isolation_level=None, **options)
+    connection = connected(path, reads=True, isolation_level=None, **options)
+    await connection
     for pragma in (*PRAGMAS, READ_ONLY):
         await connection.run(f"PRAGMA {pragma}", (), many=False)
     return connection

@@ -12,7 +12,8 @@ import orjson
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
-    SelectBase,
+    CompoundSelect,
+    Select,
     Subquery,
     and_,
     case,
@@ -269,7 +270,9 @@ def _whole(parts: Iterable[Any]) -> Parts:
     return tuple(map(int, parts))
 
 
-async def _rows(connection: AsyncConnection, statement: SelectBase) -> Sequence[Any]:
+async def _rows(
+    connection: AsyncConnection, statement: Select[Any] | CompoundSelect[Any]
+) -> Sequence[Any]:
     try:
         rows: Sequence[Any] = (await connection.execute(statement)).all()
     except DBAPIError as error:

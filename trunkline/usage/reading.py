@@ -7,8 +7,8 @@ from datetime import datetime
 
 from db import usage_rollups as store
 from db.engine import Connection, Database
+from db.rollup_columns import TotalTooLarge
 from db.usage import UsageCondition, read_clock
-from db.usage_rollups import TotalTooLarge
 from db.vocabulary import UsageDimension, UsageMetric
 from trunkline.clock import Clock
 from trunkline.errors import BadRequest
