@@ -6,11 +6,13 @@ driver's own mode loses updates without an error, and a plain BEGIN fails half o
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal, TypeVar
+from urllib.parse import quote
 
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
@@ -77,6 +79,24 @@ class Database:
             return cls(*_postgresql(parsed))
         except (ArgumentError, ValueError) as error:
             raise BadDatabaseUrl("one of its parameters has a value that can't be read") from error
+
+    @classmethod
+    def examine(cls, url: str) -> "Database":
+        """Prepare connections that change nothing at all, also not a file beside the database.
+
+        For `read()` only; the database must be there. Raises `BadDatabaseUrl`.
+        """
+        parsed = _parse(url)
+        if parsed.get_backend_name() != "sqlite":
+            return cls.open(url)
+        path = Path(parsed.database or "").absolute()
+        # Whoever has a database open in WAL mode has this file beside it. Where nobody has, reading
+        # would make one, unless nobody is said to write either.
+        served = path.with_name(f"{path.name}-wal").exists()
+        how = "mode=ro&uri=true" if served else "mode=ro&immutable=1&uri=true"
+        given = make_url(f"sqlite+aiosqlite:///file:{quote(str(path))}?{how}")
+        engine = _sqlite(given, "BEGIN", read_only=True, pragmas=("busy_timeout=5000",))
+        return cls(engine, engine)
 
     @property
     def dialect(self) -> Literal["sqlite", "postgresql"]:
@@ -240,7 +260,9 @@ def _postgresql(url: URL) -> tuple[AsyncEngine, AsyncEngine]:
     return reader, engine
 
 
-def _sqlite(url: URL, begin: str, *, read_only: bool = False) -> AsyncEngine:
+def _sqlite(
+    url: URL, begin: str, *, read_only: bool = False, pragmas: Sequence[str] = PRAGMAS
+) -> AsyncEngine:
     engine = create_async_engine(
         url,
         connect_args={
@@ -256,10 +278,7 @@ def _sqlite(url: URL, begin: str, *, read_only: bool = False) -> AsyncEngine:
 
     def on_connect(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
-        for pragma in (
-            *PRAGMAS,
-            *([READ_ONLY] if read_only else []),
-        ):
+        for pragma in (*pragmas, *([READ_ONLY] if read_only else [])):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

@@ -232,6 +232,14 @@ class AccessScope(StrEnum):
     GATEWAY = "GATEWAY"
 
 
+class SignInMethod(StrEnum):
+    """What a browser showed to begin its session."""
+
+    SIGN_IN_LINK = "SIGN_IN_LINK"
+    ADMIN_TOKEN = "ADMIN_TOKEN"  # noqa: S105  # a name
+    ACCESS_TOKEN = "ACCESS_TOKEN"  # noqa: S105  # a name
+
+
 class AuditActorKind(StrEnum):
     """Who changes configuration."""
 

@@ -94,7 +94,9 @@ def build_app(door: FrontDoor) -> ASGIApp:
     )
     pages = _pages(door, executions, socket)
     gateway = _with_cors(door, door.gateway) if door.gateway is not None else pages
-    ways = _Ways(sockets=socket, direct=door.gateway or pages, gateway=gateway, pages=pages)
+    ways = _Ways(
+        door.gate, sockets=socket, direct=door.gateway or pages, gateway=gateway, pages=pages
+    )
     perimeter = Perimeter(
         ways, allowed_hosts=door.allowed_hosts, allowed_origins=door.allowed_origins
     )
@@ -129,7 +131,7 @@ def _pages(door: FrontDoor, executions: Executions, sockets: GraphQLOverSocket) 
             Route("/", _to_graphiql, methods=["GET"]),
             *_metrics_routes(door, executions, sockets),
         ],
-        exception_handlers={HTTPException: _as_json, Rejected: _rejected},
+        exception_handlers={HTTPException: _unserved(door.gate), Rejected: _rejected},
     )
     app.router.redirect_slashes = False
     return _with_cors(door, Crowding(app, most_requests=door.most_requests))
@@ -167,9 +169,10 @@ class _Ways:
     """
 
     def __init__(
-        self, *, sockets: ASGIApp, direct: ASGIApp, gateway: ASGIApp, pages: ASGIApp
+        self, gate: Gate, *, sockets: ASGIApp, direct: ASGIApp, gateway: ASGIApp, pages: ASGIApp
     ) -> None:
         """`direct` is the gateway for whoever is no web page: they need no word about origins."""
+        self._gate = gate
         self._sockets = sockets
         self._direct = direct
         self._gateway = gateway
@@ -182,7 +185,7 @@ class _Ways:
             if path == "/graphql":
                 await self._sockets(scope, receive, send)
             else:
-                await _no_socket_here(WebSocket(scope, receive, send))
+                await _no_socket_here(self._gate, WebSocket(scope, receive, send))
         elif not path.startswith(PREFIX):
             await self._pages(scope, receive, send)
         elif any(name == b"origin" for name, _ in scope["headers"]):
@@ -243,16 +246,28 @@ async def _to_graphiql(_request: Request) -> Response:
     return RedirectResponse("/graphiql", 307)
 
 
-async def _no_socket_here(socket: WebSocket) -> None:
-    rejected = Rejected(404, "there is no websocket at this path: use /graphql")
+async def _no_socket_here(gate: Gate, socket: WebSocket) -> None:
+    try:
+        await gate.admit(socket)
+        rejected = Rejected(404, "there is no websocket at this path: use /graphql")
+    except Rejected as error:
+        rejected = error
     await socket.send_denial_response(error_answer(rejected, request_id_of(socket.scope)))
 
 
-async def _as_json(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101  # what it is registered for
-    message = _MESSAGES.get(error.status_code, error.detail)
-    rejected = Rejected(error.status_code, message, headers=error.headers)
-    return error_answer(rejected, request_id_of(request.scope))
+def _unserved(gate: Gate) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def answer(request: Request, error: Exception) -> Response:
+        """What there is and what not is for those to know who are signed in."""
+        assert isinstance(error, HTTPException)  # noqa: S101  # what it is registered for
+        try:
+            await gate.admit(request)
+            message = _MESSAGES.get(error.status_code, error.detail)
+            rejected = Rejected(error.status_code, message, headers=error.headers)
+        except Rejected as not_in:
+            rejected = not_in
+        return error_answer(rejected, request_id_of(request.scope))
+
+    return answer
 
 
 async def _rejected(request: Request, error: Exception) -> Response:

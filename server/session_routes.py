@@ -7,7 +7,7 @@ from server.answers import Rejected, unauthenticated
 from server.operation_request import Malformed, parsed_json, read_body, require_json
 from server.origins import comes_from_own_page, own_origin
 from server.quotas import Quotas, take_operation
-from server.sign_in import COOKIE, SESSION_LENGTH, BegunSession, Gate
+from server.sign_in import COOKIE, SESSION_LENGTH, BegunSession, Browser, Gate
 
 
 class SessionRoutes:
@@ -38,13 +38,15 @@ class SessionRoutes:
         if isinstance(token, str) and token and code is None:
             holder = await self._gate.holder(token, request)
             take_operation(self._quotas, holder)
-            _set_cookie(response, request, await self._gate.begin_session_of(holder))
+            _set_cookie(
+                response, request, await self._gate.begin_session_of(holder, Browser.of(request))
+            )
             return response
         if not isinstance(code, str) or not code or token is not None:
             raise Rejected(
                 400, 'send {"code": "…"}, with the code of a sign-in link, or {"token": "…"}'
             )
-        begun = await self._gate.begin_session(code)
+        begun = await self._gate.begin_session(code, Browser.of(request))
         if begun is None:
             self._gate.note_wrong(request)
             raise unauthenticated(
