@@ -19,6 +19,7 @@ from uuid import uuid4
 import asyncpg
 import hypothesis
 import pytest
+import structlog
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
 
@@ -51,6 +52,18 @@ def skip_or_fail(reason: str) -> None:
 # Half of Hypothesis' own number: each runs at every commit, and `make fuzz` runs what has no end.
 hypothesis.settings.register_profile("suite", max_examples=50)
 hypothesis.settings.load_profile("suite")
+
+# As the program does, without values of local variables. What structlog does by itself where rich is
+# installed takes a second a traceback, on the event loop.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(
+            colors=False, exception_formatter=structlog.dev.plain_traceback
+        ),
+    ]
+)
 
 # Every test passes with TRUNKLINE_COMPILED=false, and with true.
 schema.execute_compiled(compiled=Settings().compiled)
