@@ -53,8 +53,8 @@ def skip_or_fail(reason: str) -> None:
 hypothesis.settings.register_profile("suite", max_examples=50)
 hypothesis.settings.load_profile("suite")
 
-# As the program does, without values of local variables. What structlog does by itself where rich is
-# installed takes a second a traceback, on the event loop.
+# As the program does, without values of local variables. What structlog does by itself where rich
+# is installed takes a second a traceback, on the event loop.
 structlog.configure(
     processors=[
         structlog.contextvars.merge_contextvars,
