@@ -258,3 +258,4 @@ class AuditObjectKind(StrEnum):
     BUDGET = "BUDGET"
     ACCESS_TOKEN = "ACCESS_TOKEN"  # noqa: S105  # a kind
     CATALOG = "CATALOG"
+    SECRET_KEYS = "SECRET_KEYS"  # noqa: S105  # a kind

@@ -11,7 +11,7 @@ from server.failures import CannotStart
 from server.findings import Finding, bad, doubtful, good
 from server.settings import PREFIX, Settings
 from server.store_commands import first_line_of
-from server.wiring import ways_out
+from server.wiring import private_networks, ways_out
 from trunkline.catalog.known import KnownCatalog
 from trunkline.providers.changes import opened_api_key
 from trunkline.providers.connection import ask_for_models
@@ -68,9 +68,8 @@ async def provider_findings(
     yield good("proxies", f"{', '.join(named) or 'no proxy'}; {own}")
     if not ask or secrets is None:
         return
-    private = "deny" if settings.private_networks == "deny" else "default"
     asked = [one for one in providers if one.enabled]
-    async with Outgoing(private, proxies=proxies, trust=trust) as outgoing:
+    async with Outgoing(private_networks(settings), proxies=proxies, trust=trust) as outgoing:
         for finding in await asyncio.gather(*(_ask(outgoing, secrets, one) for one in asked)):
             yield finding
 

@@ -8,6 +8,7 @@ when nothing is sealed by it any more. With `TRUNKLINE_SECRET_KEYS` an operator 
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 
 from db.engine import Database
 from db.sealed import sealed_values
@@ -20,6 +21,7 @@ from server.secret_check import named, unreadable_among
 from server.settings import PREFIX, Settings
 from server.store_commands import first_line_of, make_way, require_database, run_on_loop
 from server.wiring import command_services, open_database
+from trunkline.audit.actors import command_line
 from trunkline.forgetting import forget_unreadable
 from trunkline.resealing import KeepsChanging, Resealing, reseal_everything
 from trunkline.secrets import Secrets, generate_secret_key
@@ -68,10 +70,9 @@ async def _rotate(
             newest, *_ = keys = key_file.read()
             secrets = Secrets(keys, key_file)
 
-        def drop_former() -> None:
-            if key_file is not None and not keep_old:
-                key_file.replace([newest])
-
+        drop_former = None
+        if key_file is not None and not keep_old:
+            drop_former = partial(key_file.replace, [newest])
         done = await _resealed(settings, database, secrets, drop_former)
     _tell(done, secrets, key_file, begun=begun, keep_old=keep_old)
 
@@ -96,7 +97,7 @@ async def _require_all_readable(
 
 
 async def _resealed(
-    settings: Settings, database: Database, secrets: Secrets, drop_former: Callable[[], None]
+    settings: Settings, database: Database, secrets: Secrets, drop_former: Callable[[], None] | None
 ) -> Resealing:
     progress = Progress()
 
@@ -105,7 +106,9 @@ async def _resealed(
         await make_way(settings)
 
     try:
-        done = await reseal_everything(database, secrets, on_batch=on_batch, finally_do=drop_former)
+        done = await reseal_everything(
+            database, secrets, on_batch=on_batch, finally_do=drop_former, actor=command_line()
+        )
     except KeepsChanging as error:
         raise CannotStart(
             "a server keeps sealing by a former key: start every server with the new key first in "

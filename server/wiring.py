@@ -78,9 +78,7 @@ async def running_services(
                 database,
                 known.secrets,
                 catalog=catalog,
-                private_networks=(
-                    "default" if settings.private_networks == "allow" else settings.private_networks
-                ),
+                private_networks=private_networks(settings),
                 proxies=proxies,
                 trust=trust,
                 most_agents=settings.most_agents,
@@ -119,7 +117,7 @@ async def command_services(settings: Settings) -> AsyncIterator[Services]:
         services_on(
             database,
             held.secrets,
-            private_networks="deny" if settings.private_networks == "deny" else "default",
+            private_networks=private_networks(settings),
             proxies=proxies,
             trust=trust,
             most_agents=settings.most_agents,
@@ -191,6 +189,11 @@ async def services_on(
         )
         yield services
         await services.recording.drain()
+
+
+def private_networks(settings: Settings) -> PrivateNetworks:
+    """Who may go to private addresses: "allow" is each kind's own default."""
+    return "default" if settings.private_networks == "allow" else settings.private_networks
 
 
 def ways_out() -> tuple[Proxies, ssl.SSLContext | None]:

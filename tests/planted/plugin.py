@@ -49,7 +49,7 @@ def pytest_runtest_makereport(
     report = yield
     for name, said in report.sections:
         # What was captured before is in each later report again.
-        if name.endswith(report.when or ""):
+        if name.endswith(report.when):
             watch.see(name, said)
     folder = getattr(item, "funcargs", {}).get("tmp_path")
     if report.when == "call" and isinstance(folder, Path):

@@ -16,7 +16,7 @@ from sqlalchemy import update
 
 from db import providers as stored_providers
 from db.engine import Connection, Database
-from db.sealed import sealed_values
+from db.sealed import replace_sealed, sealed_values
 from db.tables import providers
 from db.vocabulary import ProviderKind
 from server import secret_rotation
@@ -117,7 +117,6 @@ class Killed(BaseException):
 
 def killed_at(moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Arrange that the next rotation ends there."""
-    from server import private_files
     from trunkline import resealing
 
     def end(*_: object) -> Any:
@@ -135,11 +134,11 @@ def killed_at(moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(KeyFile, "replace", replace)
     if moment == "with a draft written":
-        monkeypatch.setattr(private_files.Path, "replace", end)
+        monkeypatch.setattr(Path, "replace", end)
     if moment == "after the first batch":
         monkeypatch.setattr(secret_rotation, "make_way", end)
     if moment == "in the middle of a batch":
-        real, count = resealing.replace_sealed, iter(range(10**6))
+        real, count = replace_sealed, iter(range(10**6))
 
         async def replace_some(*arguments: Any) -> bool:
             return end() if next(count) == 70 else await real(*arguments)

@@ -16,6 +16,7 @@ from db.sealed import COLUMNS, SealedKind, sealed_values
 from db.tables import metadata
 from db.vocabulary import BudgetPeriod, ProviderKind
 from server.wiring import services_on
+from tests.audit_entries import entries_of
 from tests.conftest import SetClock
 from trunkline.budgets.changes import create_budget, rotate_webhook_secret
 from trunkline.budgets.inputs import BudgetScope, NewBudget
@@ -100,8 +101,9 @@ async def test_all_of_it_opens_by_the_new_key_alone_and_nothing_else_changes(
     async with database.read() as connection:
         versions = [one.version for one in await stored_providers.all_providers(connection)]
     called: list[int] = []
+    both = Secrets([NEW, OLD])
     done = await reseal_everything(
-        database, Secrets([NEW, OLD]), on_batch=no_pause, finally_do=lambda: called.append(1)
+        database, both, on_batch=no_pause, finally_do=lambda: called.append(1)
     )
     assert (done.resealed, done.total, done.unreadable, called) == (6, 6, [], [1])
     after = await opened(database, Secrets([NEW]), clock)
@@ -111,6 +113,10 @@ async def test_all_of_it_opens_by_the_new_key_alone_and_nothing_else_changes(
         assert versions == [one.version for one in await stored_providers.all_providers(connection)]
     again = await reseal_everything(database, Secrets([NEW, OLD]), on_batch=no_pause)
     assert (again.resealed, again.total) == (0, 6)
+    # Once, in the audit log: which key went and which one came, by what tells them apart.
+    (noted,) = [one for one in await entries_of(services) if one.action == "rotateSecrets"]
+    newest, former = both.key_ids
+    assert (noted.before, noted.after) == ({"keyIds": [former]}, {"keyIds": [newest]})
 
 
 async def test_nobody_seals_while_the_former_key_is_dropped(

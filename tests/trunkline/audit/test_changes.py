@@ -65,7 +65,6 @@ OWN = NewProvider(
 )
 WRITTEN_BY = "trunkline.audit.changes"
 NO_CONFIGURATION = {
-    "trunkline/resealing.py": "the same secrets, under another key",
     "trunkline/access/known.py": "when a token was last used",
     "trunkline/access/sessions.py": "that a session is over, or when it was last used",
     "trunkline/budgets/alerting.py": "that spending reached a threshold",
