@@ -41,17 +41,18 @@ class MetricsRoute:
         self._is_open = is_open
         self._parts = executions, sockets, quotas, services
         self._exposition: Exposition | None = None
+        self._making = asyncio.Lock()
 
     async def serve(self, request: Request) -> Response:
         """The metrics, in the format that is accepted."""
         if not self._is_open:
             permit(await self._gate.admit(request), AccessScope.READ)
-        if self._exposition is None:
-            # Off the loop: whoever is served meanwhile need not wait for an import.
-            make = await asyncio.to_thread(_loaded)
-            # Another scrape may have waited for it too. There is one: it listens to events, and
-            # holds who has a label.
-            self._exposition = self._exposition or make(*self._parts)
+        # One, however many scrapes come first: it listens to events, and holds who has a label.
+        async with self._making:
+            if self._exposition is None:
+                # Off the loop: whoever is served meanwhile need not wait for an import.
+                make = await asyncio.to_thread(_loaded)
+                self._exposition = make(*self._parts)
         accept = ",".join(request.headers.getlist("accept")).lower()
         body, media_type = await self._exposition.written(
             openmetrics="application/openmetrics-text" in accept

@@ -50,19 +50,32 @@ async def serving(
         gate=served.gate,
         check_ready=check_ready,
     )
-    listener = socket.create_server(("127.0.0.1", 0))
-    if held_bytes is not None:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, held_bytes)
+    async with listening(
+        door, held_bytes=held_bytes, websocket_compression=websocket_compression
+    ) as served.port:
+        yield served
+
+
+@asynccontextmanager
+async def listening(
+    door: FrontDoor, *, held_bytes: int | None = None, websocket_compression: bool = False
+) -> AsyncIterator[int]:
+    """Serve this front door in the test's own loop; the port. The system holds `held_bytes` for a
+    client, where given.
+    """
     ready = asyncio.Event()
     server = make_server(door, ready.set, websocket_compression=websocket_compression)
-    running = asyncio.ensure_future(server.serve([listener]))
-    await asyncio.wait_for(ready.wait(), 20)
-    served.port = listener.getsockname()[1]
-    try:
-        yield served
-    finally:
-        server.should_exit = True
-        await running
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        if held_bytes is not None:
+            # Connections inherit it.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, held_bytes)
+        running = asyncio.ensure_future(server.serve([listener]))
+        await asyncio.wait_for(ready.wait(), 20)
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            await running
 
 
 @asynccontextmanager

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,10 +18,10 @@ from resolvers.context import OperationContext, Viewer
 from schema.root import schema
 from server.answers import Rejected
 from server.app import FrontDoor
-from server.serving import make_server
 from server.sign_in import COOKIE, Gate
 from server.wrong_tokens import MOST_ADDRESSES, MOST_WRONG, WINDOW, WrongTokens
 from tests.conftest import SetClock
+from tests.server.served import listening
 from trunkline.access.changes import TokenMade, create_token, revoke_token, rotate_token
 from trunkline.access.inputs import NewAccessToken
 from trunkline.services import Services
@@ -103,20 +102,14 @@ async def served(services: Services) -> AsyncIterator[Served]:
         gate=gate,
         check_ready=check_ready,
     )
-    ready = asyncio.Event()
-    server = make_server(door, ready.set)
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        serving = asyncio.create_task(server.serve([listener]))
-        await ready.wait()
-        port = listener.getsockname()[1]
-        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
-            made = Served(services, gate, client, port)
-            yield made
-            for connection in made.opened:
-                await connection.close()
-        server.should_exit = True
-        await serving
+    async with (
+        listening(door) as port,
+        httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client,
+    ):
+        made = Served(services, gate, client, port)
+        yield made
+        for connection in made.opened:
+            await connection.close()
     await gate.drain()
 
 

@@ -1,8 +1,6 @@
 """The whole front door on the tests' services, and a walk of every route that it has."""
 
-import asyncio
 import re
-import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,9 +15,10 @@ from db.engine import Database
 from db.tables import metadata
 from server.app import build_app
 from server.gateway_routes import _ENDPOINTS, _MODELS
-from server.serving import front_door, make_server
+from server.serving import front_door
 from server.settings import Settings
 from server.sign_in import Gate
+from tests.server.served import listening
 from trunkline.services import Services
 
 TOKEN = "admin-token-of-the-walk-0123456789"
@@ -52,16 +51,11 @@ class Walked:
 async def walked_server(services: Services, **given: Any) -> AsyncIterator[Walked]:
     """Serve with the settings' defaults, and those given."""
     door = front_door(services, Settings(**given), TOKEN)
-    ready = asyncio.Event()
-    server = make_server(door, ready.set)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        running = asyncio.ensure_future(server.serve([listener]))
-        await asyncio.wait_for(ready.wait(), 20)
-        port = listener.getsockname()[1]
-        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
-            yield Walked(door.gate, services, client, port, routes_of(build_app(door)))
-        server.should_exit = True
-        await running
+    async with (
+        listening(door) as port,
+        httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client,
+    ):
+        yield Walked(door.gate, services, client, port, routes_of(build_app(door)))
     await door.gate.drain()
 
 

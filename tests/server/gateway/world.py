@@ -1,7 +1,6 @@
 """The world of a test: a simulated provider, a gateway before it, and time that the test sets."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -19,7 +18,6 @@ from resolvers.context import OperationContext, Viewer
 from schema.root import schema
 from server.app import FrontDoor
 from server.gateway_routes import GatewayRoutes
-from server.serving import make_server
 from server.sign_in import Gate
 from server.simulated.app import running_simulator
 from server.simulated.behaviour import Behaviour
@@ -29,6 +27,7 @@ from server.simulated.timing import SkippedTiming
 from server.tracing.port import Traces
 from server.wiring import services_on
 from tests.server.gateway.set_time import SetTime
+from tests.server.served import listening
 from tests.trunkline.providers.scripted import Everywhere
 from trunkline.catalog.changes import NewModel, create_model
 from trunkline.failover.breakers import Breakers
@@ -339,14 +338,6 @@ async def _served(
         services=services,
         traces=traces,
     )
-    ready = asyncio.Event()
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        # Connections inherit it: what callers don't read mustn't vanish in the kernel's buffers.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 256 * 1024)
-        server = make_server(door, ready.set)
-        server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-        task = asyncio.create_task(server.serve([listener]))
-        await ready.wait()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server.should_exit = True
-        await task
+    # What callers don't read mustn't vanish in the kernel's buffers.
+    async with listening(door, held_bytes=256 * 1024) as port:
+        yield f"http://127.0.0.1:{port}"

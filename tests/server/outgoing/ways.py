@@ -1,7 +1,5 @@
 """The ways by which requests leave a server, each as its users take it and are told of its end."""
 
-import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -17,12 +15,12 @@ from resolvers.context import OperationContext
 from schema.root import schema
 from server.app import FrontDoor
 from server.gateway_routes import GatewayRoutes
-from server.serving import make_server
 from server.sign_in import Gate
 from server.wiring import services_on
 from tests.conftest import SECRET_KEY
 from tests.server.gateway.set_time import SetTime
 from tests.server.outgoing.listening import Names
+from tests.server.served import listening
 from tests.trunkline.budgets.spending import new_budget
 from trunkline.budgets import inputs as budget_inputs
 from trunkline.budgets.changes import create_budget
@@ -212,11 +210,5 @@ async def _served(services: Services) -> AsyncIterator[int]:
         check_ready=check_ready,
         gateway=GatewayRoutes(services, gate),
     )
-    ready = asyncio.Event()
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = make_server(door, ready.set)
-        task = asyncio.create_task(server.serve([listener]))
-        await ready.wait()
-        yield listener.getsockname()[1]
-        server.should_exit = True
-        await task
+    async with listening(door) as port:
+        yield port
