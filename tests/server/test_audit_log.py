@@ -2,6 +2,7 @@
 
 import json
 import os
+import pwd
 import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -67,7 +68,8 @@ class Front:
             "TRUNKLINE_DATABASE_URL": self.database_url,
             "TRUNKLINE_ADMIN_TOKEN": TOKEN,
             "TRUNKLINE_SECRET_KEYS": SECRET_KEY,
-            "LOGNAME": "ada",
+            # Anybody may say so.
+            "LOGNAME": "somebody-else",
         }
         return run_program(list(arguments), kept | given)
 
@@ -123,7 +125,7 @@ async def test_an_entry_names_who_acted_by_whatever_way_they_came(front: Front) 
         ("createProvider", actor("ADMIN", "admin", session=True)),
         ("createProvider", actor("ACCESS_TOKEN", "robot", token)),
         ("createProvider", actor("ACCESS_TOKEN", "robot", token, session=True)),
-        ("createAccessToken", actor("COMMAND_LINE", "ada")),
+        ("createAccessToken", actor("COMMAND_LINE", pwd.getpwuid(os.getuid()).pw_name)),
         ("revokeAccessToken", actor("SYSTEM", "trunkline")),
     ]
     assert [one["requestId"] for one in nodes] == [None, *asked, None, None]

@@ -1,6 +1,7 @@
 """Who makes a change of configuration, as the audit log names them."""
 
-import getpass
+import os
+import pwd
 from dataclasses import dataclass
 
 from db.audit_log import AuditActorRow
@@ -20,9 +21,12 @@ SYSTEM = Actor(AuditActorRow(kind=AuditActorKind.SYSTEM, name="trunkline"))
 
 
 def command_line() -> Actor:
-    """Whoever runs this command, by the name that the operating system has of them."""
+    """Whoever runs this command, by the name that the operating system has of them: what their
+    environment says (LOGNAME, USER) anybody may set.
+    """
+    user = os.getuid()
     try:
-        name = getpass.getuser()
-    except (OSError, KeyError):  # A container may run under a number that nobody named.
-        name = ""
-    return Actor(AuditActorRow(kind=AuditActorKind.COMMAND_LINE, name=name or "unknown"))
+        name = pwd.getpwuid(user).pw_name
+    except KeyError:  # A container may run under a number that nobody named.
+        name = f"user {user}"
+    return Actor(AuditActorRow(kind=AuditActorKind.COMMAND_LINE, name=name))
