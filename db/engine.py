@@ -16,6 +16,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from db.failing import failing
 from db.one_trip import connected
 from db.write_watch import write_watch, writing
 
@@ -81,12 +82,14 @@ class Database:
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A connection that sees one state of the store, however many statements it runs.
 
+        Raises `StoreUnavailable` where it can't be used, here and at each statement.
         Cancelling the caller ends the statement that runs, on both databases.
         """
         self._reads += 1
         try:
-            async with self._reader.connect() as connection, connection.begin():
-                yield connection
+            with failing():
+                async with _connected(self._reader) as connection, connection.begin():
+                    yield connection
         finally:
             self._reads -= 1
             if self._closing is not None and not self._reads:
@@ -102,10 +105,10 @@ class Database:
 
         `after` gets that too, once it is committed, also where the caller is gone by then.
 
-        What `work` raises rolls everything back. It runs again when another transaction won the
-        race, so it must not touch anything but the connection. Cancelling the caller neither
-        interrupts nor undoes it: only its end says whether the change was made. Who watches the
-        operation's writes (`write_watch.py`) may withdraw one that has not begun.
+        Raises `StoreUnavailable` where the database can't be used. What `work` raises rolls
+        everything back. It runs again when another transaction won the race, so it must not touch
+        anything but the connection. Cancelling the caller neither interrupts nor undoes it: only
+        its end says whether the change was made. Who watches the operation's writes (`write_watch.py`) may withdraw one that has not begun.
         """
         task = asyncio.ensure_future(self._transact(work, after))
         self._under_way.add(task)
@@ -122,8 +125,8 @@ class Database:
     async def close(self) -> None:
         """Wait for the writes and reads under way, then close every connection.
 
-        A read is waited for at most 5 seconds. Its connection can't be closed by anybody else: given
-        back later, it would stay open for as long as the process lives.
+        A read is waited for at most 5 seconds. Its connection can't be closed by anybody else:
+        given back later, it would stay open for as long as the process lives.
         """
         if self._under_way:
             await asyncio.wait(self._under_way)
@@ -137,7 +140,8 @@ class Database:
     async def _transact(
         self, work: Callable[[AsyncConnection], Awaitable[T]], after: Callable[[T], None] | None
     ) -> T:
-        result = await self._committed(work)
+        with failing():
+            result = await self._committed(work)
         if after is not None:
             after(result)
         return result
@@ -153,7 +157,7 @@ class Database:
 
     async def _attempt(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         with writing() as begin:
-            async with self._writer.begin() as connection:
+            async with _connected(self._writer) as connection, connection.begin():
                 begin()
                 return await work(connection)
 
@@ -161,6 +165,17 @@ class Database:
         self._under_way.discard(task)
         if not task.cancelled():
             task.exception()  # Seen, in case the caller is gone: asyncio would warn otherwise.
+
+
+@asynccontextmanager
+async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    connection = engine.connect()
+    with failing(connecting=True):
+        await connection.start()
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 def _parse(url: str) -> URL:
@@ -194,7 +209,7 @@ def _sqlite(url: URL, begin: str, *, read_only: bool = False) -> AsyncEngine:
     def on_connect(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
         for pragma in (
-            "busy_timeout=5000",
+            "busy_timeout=7000",
             "journal_mode=WAL",
             "foreign_keys=ON",
             # FULL survives a power loss, not only a killed process; usage is money.

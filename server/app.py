@@ -35,6 +35,7 @@ from server.requests import RequestLog, request_id_of
 from server.sdl import sorted_sdl
 from server.session_routes import SessionRoutes
 from server.sign_in import Gate, permit
+from server.stopping import Stopping
 from server.usage_routes import UsageRoutes
 
 log = structlog.get_logger("trunkline.request")
@@ -47,7 +48,8 @@ class FrontDoor:
     """What the application is made of.
 
     `check_ready` raises where the database can't be reached. `closing` is set by whoever stops the
-    server: event streams end then. `gateway` serves what is below `/v1/`.
+    server: event streams end then, and nothing new is served. `cutting` is set before what is still
+    under way is cut off. `gateway` serves what is below `/v1/`.
     """
 
     schema: Schema
@@ -57,6 +59,7 @@ class FrontDoor:
     allowed_hosts: tuple[str, ...] = LOOPBACK_NAMES
     allowed_origins: tuple[str, ...] = ()
     closing: asyncio.Event = field(default_factory=asyncio.Event)
+    cutting: asyncio.Event = field(default_factory=asyncio.Event)
     page: Path = field(default_factory=built_page)
     gateway: ASGIApp | None = None
     most_sockets: int = MOST_SOCKETS
@@ -84,7 +87,7 @@ def build_app(door: FrontDoor) -> ASGIApp:
     perimeter = Perimeter(
         ways, allowed_hosts=door.allowed_hosts, allowed_origins=door.allowed_origins
     )
-    return RequestLog(perimeter, closing=door.closing)
+    return RequestLog(Stopping(perimeter, door.closing), closing=door.closing)
 
 
 def _pages(door: FrontDoor, executions: Executions) -> ASGIApp:

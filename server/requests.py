@@ -14,6 +14,7 @@ import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from db.failing import StoreUnavailable
 from server.answers import Rejected, error_answer
 
 log = structlog.get_logger("trunkline.request")
@@ -37,6 +38,11 @@ def name_operation(scope: Scope, name: str | None) -> None:
 def is_recorded(scope: Scope) -> None:
     """Leave the request out of the log if it goes well: a row of its own in the store says more."""
     scope["state"]["is_recorded"] = True
+
+
+def has_begun(scope: Scope) -> bool:
+    """Whether a part of the response has been sent."""
+    return "has_begun" in scope["state"]
 
 
 class RequestLog:
@@ -72,6 +78,11 @@ class RequestLog:
                 Rejected(503, "the server is stopping: try again", headers={"Retry-After": "1"}),
                 receive,
             )
+        except StoreUnavailable as error:
+            log.warning("store unavailable", request_id=exchange.request_id, why=error.reason)
+            if exchange.begun:
+                raise
+            await exchange.answer(Rejected(503, str(error), headers={"Retry-After": "1"}), receive)
         except Exception:  # The outermost place: whoever asked gets an answer whatever broke.
             log.exception("request failed", request_id=exchange.request_id)
             if exchange.begun:
@@ -123,6 +134,7 @@ class _Exchange:
         kind = message["type"]
         if kind in {"http.response.start", "websocket.http.response.start", "websocket.accept"}:
             self.begun = True
+            self._scope["state"]["has_begun"] = True
             self.status = message.get("status", 101)
             headers: list[Any] = [*message.get("headers", [])]
             message["headers"] = [*headers, (b"x-request-id", self.request_id.encode())]

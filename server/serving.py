@@ -1,17 +1,13 @@
 """Runs the server: takes the database's lock and the port, opens the parts, serves, closes them.
 
-uvicorn speaks HTTP and websockets. Two things of its own are replaced: signals end it without being
-raised again, so that closing the parts isn't interrupted; and event streams are told that it stops,
-because it would wait for them.
+uvicorn speaks HTTP and websockets; how it ends is in `http_server.py`.
 """
 
 import asyncio
 import contextlib
 import errno
 import os
-import signal
 import socket
-import threading
 from collections.abc import Callable, Iterator
 
 import structlog
@@ -29,6 +25,7 @@ from server.database_lock import sole_server
 from server.failures import CannotStart
 from server.gateway_routes import GatewayRoutes
 from server.http_protocol import HttpProtocol
+from server.http_server import LAST_WORDS_SECONDS, HttpServer
 from server.logs import configure_logs
 from server.operation_files import BadOperations
 from server.persisted_operations import PersistedOperations
@@ -43,8 +40,6 @@ log = structlog.get_logger("trunkline.server")
 
 LARGEST_MESSAGE = 256 * 1024
 """Bytes of one websocket message."""
-_PATIENCE_SECONDS = 2
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _KEYS_TO_OFFER = ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY")
 
 
@@ -110,7 +105,12 @@ async def _serve(
             # Printed, not logged: the code in it lets one browser in.
             print(f"\nOpen GraphiQL, once and within 10 minutes:\n  {link}\n", flush=True)  # noqa: T201
 
-        server = make_server(door, announce, websocket_compression=settings.websocket_compression)
+        server = make_server(
+            door,
+            announce,
+            websocket_compression=settings.websocket_compression,
+            grace_seconds=settings.shutdown_seconds,
+        )
         await server.serve([listener])
         await door.gate.drain()
     log.info("stopped")
@@ -143,6 +143,7 @@ def front_door(services: Services, settings: Settings, admin_token: str) -> Fron
         allowed_hosts=settings.hosts,
         allowed_origins=settings.allowed_origins,
         persisted=_persisted(settings),
+        cutting=services.gateway.stopped,
         quotas=Quotas(
             operations_per_second=settings.operations_per_second,
             most_sockets=settings.most_sockets_per_viewer,
@@ -165,9 +166,15 @@ def _persisted(settings: Settings) -> PersistedOperations:
 
 
 def make_server(
-    door: FrontDoor, when_ready: Callable[[], None], *, websocket_compression: bool = False
-) -> uvicorn.Server:
-    """The server of this application; `when_ready` is called when it listens."""
+    door: FrontDoor,
+    when_ready: Callable[[], None],
+    *,
+    websocket_compression: bool = False,
+    grace_seconds: float = 0,
+) -> HttpServer:
+    """The server of this application; `when_ready` is called when it listens. Requests under way
+    when it is to stop have `grace_seconds`.
+    """
     config = uvicorn.Config(
         build_app(door),
         http=HttpProtocol,
@@ -178,50 +185,20 @@ def make_server(
         access_log=False,
         log_config=None,
         server_header=False,
-        timeout_graceful_shutdown=_PATIENCE_SECONDS,
+        timeout_graceful_shutdown=LAST_WORDS_SECONDS,
     )
-    return _Server(config, door.closing, when_ready)
+    return HttpServer(
+        config,
+        when_ready=when_ready,
+        when_closing=door.closing.set,
+        when_cutting=door.cutting.set,
+        grace_seconds=grace_seconds,
+    )
 
 
 def sign_in_link(address: str, code: str) -> str:
     """The page's URL with a code in the fragment, which browsers never send."""
     return f"{address}/graphiql#code={code}"
-
-
-class _Server(uvicorn.Server):
-    """uvicorn, with our way to begin and to end."""
-
-    def __init__(
-        self, config: uvicorn.Config, closing: asyncio.Event, when_ready: Callable[[], None]
-    ) -> None:
-        super().__init__(config)
-        self._closing = closing
-        self._when_ready = when_ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, then say so."""
-        await super().startup(sockets)
-        self._when_ready()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let event streams end, then wait for the rest."""
-        self._closing.set()
-        await super().shutdown(sockets)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """End on a signal; a second one waits for nothing. Threads other than the main get none."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        loop = asyncio.get_running_loop()
-        for one in _SIGNALS:
-            loop.add_signal_handler(one, self.handle_exit, one, None)
-        try:
-            yield
-        finally:
-            for one in _SIGNALS:
-                loop.remove_signal_handler(one)
 
 
 def _say_what_matters(settings: Settings, held: Credentials) -> None:
