@@ -1,4 +1,4 @@
-"""`python -m tests.fault --minutes 60 --seed 1 --report …`, for which docs/faults.md has the words."""
+"""`python -m tests.fault --minutes 60 --seed 1`: docs/faults.md says what is done."""
 
 import argparse
 import asyncio

@@ -231,7 +231,9 @@ class Load:
         if isinstance(body, dict) and "errors" in body:
             for error in body["errors"]:
                 if error.get("extensions", {}).get("code") not in MAY_COME:
-                    raise Violation(f"an error that tells nobody what to do: {error}")
+                    raise Violation(
+                        f"an error that tells nobody what to do: {error}\n{self.server.log_end()}"
+                    )
                 self.errors.add(error["message"])
             return
         error = body.get("error") if isinstance(body, dict) else None

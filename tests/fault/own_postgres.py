@@ -7,13 +7,13 @@ import shutil
 import socket
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import count
 from pathlib import Path
 
 import asyncpg
 
-from tests.fault.violations import demand
+from tests.fault.violations import Violation
 
 _databases = count(1)
 
@@ -80,10 +80,14 @@ class OwnPostgres:
         process = await asyncio.create_subprocess_exec(
             *command,
             cwd=self._folder,
+            # The server that it starts would keep a pipe open.
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
         )
-        demand(await process.wait() == 0, f"{program} {arguments[:1]} failed in {self._folder}")
+        if await process.wait() != 0:
+            log = self._folder / "log"
+            said = await asyncio.to_thread(log.read_text) if log.exists() else ""
+            raise Violation(f"{program} {arguments} failed: {said[-2_000:]}")
 
 
 @asynccontextmanager
@@ -103,7 +107,9 @@ async def own_postgres() -> AsyncIterator[OwnPostgres]:
         try:
             yield cluster
         finally:
-            await cluster.stop("immediate")
+            # It may have been stopped for the test's purpose.
+            with suppress(Violation):
+                await cluster.stop("immediate")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -18,6 +18,8 @@ from tests.fault.violations import Violation, demand
 BEARER = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
 PATIENCE_SECONDS = 90.0
 """For a start or an end on a machine that is busy with other things."""
+# Whatever the environment has installed: this is what is tested.
+_CHECKOUT = Path(__file__).parents[2]
 _TRUNKLINE = Path(sys.executable).with_name("trunkline")
 # What no fault may bring to the log: each would be a fault of ours.
 _OURS = ("Internal error", "request failed", "operation failed", "left out", "never retrieved")
@@ -43,6 +45,7 @@ class ServerProcess:
                 for name, value in os.environ.items()
                 if not name.startswith("TRUNKLINE_") and not name.endswith("_API_KEY")
             },
+            "PYTHONPATH": str(_CHECKOUT),
             "TRUNKLINE_DATA_DIR": str(folder / "data"),
             "TRUNKLINE_ADMIN_TOKEN": ADMIN_TOKEN,
             "TRUNKLINE_SECRET_KEYS": SECRET_KEY,
