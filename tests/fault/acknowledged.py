@@ -110,7 +110,12 @@ class Acknowledged:
         status, said = await server.command("usage", "verify")
         demand(status == 0, f"totals are not what the events sum up to:\n{said}")
         counts.add("totals verified")
-        # What has been seen in the store stays there.
+        lost = self.requests.keys() - set(answered)
+        if lost:
+            counts.add("gateway requests that a kill took in its last moment", len(lost))
+        # What has been seen in the store stays there, and nothing else has to come any more.
+        for one in lost:
+            del self.requests[one]
         self.names |= {slug: names[slug] for slug in self.names}
 
     def _check_events(self, stored: list[tuple[str, int]]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tests.fault.abandoned_sockets import abandoned_sockets
+from tests.fault.clock_stepped import clock_stepped
 from tests.fault.database_locked import database_locked
 from tests.fault.disk_full import disk_full
 from tests.fault.killed import killed_on_postgres, killed_on_sqlite
@@ -37,4 +38,5 @@ FAULTS: Mapping[str, Fault] = {
     "abandoned-sockets": abandoned_sockets,
     "slow-readers": slow_readers,
     "half-open": half_open,
+    "clock-stepped": clock_stepped,
 }

@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ PATIENCE_SECONDS = 90.0
 # Whatever the environment has installed: this is what is tested.
 _CHECKOUT = Path(__file__).parents[2]
 _TRUNKLINE = Path(sys.executable).with_name("trunkline")
+_SERVE = (str(_TRUNKLINE), "serve", "--port", "0")
 # What no fault may bring to the log: each would be a fault of ours.
 _OURS = ("Internal error", "request failed", "operation failed", "left out", "never retrieved")
 
@@ -29,9 +30,15 @@ class ServerProcess:
     """Started and ended as often as a test likes. Its folder holds data and log."""
 
     def __init__(
-        self, folder: Path, database_url: str | None = None, **settings: str | float
+        self,
+        folder: Path,
+        database_url: str | None = None,
+        *,
+        program: Sequence[str] = _SERVE,
+        **settings: str | float,
     ) -> None:
         """`settings` are those of the README in lower case, without their prefix."""
+        self._program = program
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.log = folder / "server.log"
@@ -59,8 +66,8 @@ class ServerProcess:
         """Start it; gives its address. Raises `Violation` where it doesn't."""
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                str(_TRUNKLINE), "serve", "--port", "0",
-                env=dict(self.environment), stdout=asyncio.subprocess.PIPE, stderr=log,
+                *self._program, env=dict(self.environment),
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
             )  # fmt: skip
         assert self.process.stdout is not None
         said = b""
@@ -172,10 +179,14 @@ class ServerProcess:
 
 @contextlib.asynccontextmanager
 async def server_process(
-    folder: Path, database_url: str | None = None, **settings: str | float
+    folder: Path,
+    database_url: str | None = None,
+    *,
+    program: Sequence[str] = _SERVE,
+    **settings: str | float,
 ) -> AsyncIterator[ServerProcess]:
     """One that is started, and leaves nothing behind."""
-    server = ServerProcess(folder, database_url, **settings)
+    server = ServerProcess(folder, database_url, program=program, **settings)
     try:
         async with aiohttp.ClientSession(
             headers=BEARER, timeout=aiohttp.ClientTimeout(PATIENCE_SECONDS)
