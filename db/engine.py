@@ -108,7 +108,8 @@ class Database:
         Raises `StoreUnavailable` where the database can't be used. What `work` raises rolls
         everything back. It runs again when another transaction won the race, so it must not touch
         anything but the connection. Cancelling the caller neither interrupts nor undoes it: only
-        its end says whether the change was made. Who watches the operation's writes (`write_watch.py`) may withdraw one that has not begun.
+        its end says whether the change was made. Who watches the operation's writes
+        (`write_watch.py`) may withdraw one that has not begun.
         """
         task = asyncio.ensure_future(self._transact(work, after))
         self._under_way.add(task)

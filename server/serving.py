@@ -34,6 +34,7 @@ from server.settings import PREFIX, Settings
 from server.sign_in import Gate
 from server.socket_protocol import SocketProtocol
 from server.wiring import running_services
+from trunkline.processes.schema_watch import SchemaChanged, watching_schema
 from trunkline.services import Services
 
 log = structlog.get_logger("trunkline.server")
@@ -111,9 +112,19 @@ async def _serve(
             websocket_compression=settings.websocket_compression,
             grace_seconds=settings.shutdown_seconds,
         )
-        await server.serve([listener])
+        changed: list[SchemaChanged] = []
+
+        def stop(change: SchemaChanged) -> None:
+            log.error("stopping: a newer version has migrated the database")
+            changed.append(change)
+            server.should_exit = True
+
+        async with watching_schema(services.database, stop):
+            await server.serve([listener])
         await door.gate.drain()
     log.info("stopped")
+    if changed:
+        raise CannotStart(str(changed[0]))
 
 
 def front_door(services: Services, settings: Settings, admin_token: str) -> FrontDoor:

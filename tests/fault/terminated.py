@@ -62,7 +62,7 @@ async def _stopped(
             await asyncio.sleep(0.4)
             server.process.send_signal(signal.SIGTERM)
         codes = [await one.close_code(10) for one in sockets]
-        demand(set(codes) == {1012}, f"sockets were closed with {sorted(set(codes))}")
+        demand(set(codes) == {1012}, f"sockets were closed with {set(codes)}")
         counts.add("sockets told 1012", len(codes))
         await server.ended()
         took = loop.time() - began
