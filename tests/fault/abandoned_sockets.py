@@ -28,7 +28,7 @@ async def abandoned_sockets(
         for _ in range(_ROUNDS):
             before = server.open_files()
             async with load.running(recording=1, gateway=1, pause_seconds=0.3):
-                await load.acknowledges(1, 30)
+                await load.acknowledges(1)
                 async with light_sockets(server.port, many, _HEADERS) as (sockets, arrivals):
                     for one in sockets:
                         one.send(_INIT)

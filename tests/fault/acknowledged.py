@@ -16,7 +16,7 @@ from tests.fault.violations import Counts, demand
 
 GATEWAY_KEYS = "gw:"
 """Which keys of events are the gateway's own."""
-_SETTLED_SECONDS = 20.0
+_SETTLED_SECONDS = 60.0
 
 
 @dataclass

@@ -29,13 +29,13 @@ async def clock_stepped(folder: Path, chance: random.Random, counts: Counts, *, 
         load = Load(server, chance)
         await load.set_up(provider)
         async with load.running():
-            await load.acknowledges(20, 30)
+            await load.acknowledges(20)
             for step in steps:
                 for off in (step * chance.uniform(0.5, 1.0), 0.0):
                     assert server.process.stdin is not None
                     server.process.stdin.write(f"{off}\n".encode())
                     seen = [one.updates for one in watching]
-                    await load.acknowledges(10, 20)
+                    await load.acknowledges(10)
                     await load.lasts(2.0 if full else 1.0)
                     demand(
                         all(

@@ -25,7 +25,7 @@ async def database_locked(
         for seconds in (_LOCK_SECONDS, _LONG_SECONDS) if full else (_LOCK_SECONDS,):
             refused = load.known.refused
             async with load.running():
-                await load.acknowledges(20, 30)
+                await load.acknowledges(20)
                 await load.lasts(chance.uniform(0, 2))
                 lock = sqlite3.connect(
                     folder / "data" / "trunkline.db",
@@ -40,7 +40,7 @@ async def database_locked(
                     counts.add("reads while it was locked")
                     await load.lasts(0.2)
                 lock.close()
-                took = await load.acknowledges(20, 30)
+                took = await load.acknowledges(20)
                 counts.most("longest recovery, milliseconds", round(took * 1_000))
             if seconds == _LOCK_SECONDS:
                 demand(load.known.refused == refused, f"{seconds:g} s were told: {load.errors}")

@@ -88,7 +88,7 @@ async def _filled(
     loop = asyncio.get_running_loop()
     refused = load.known.refused
     async with load.running():
-        await load.acknowledges(20, 30)
+        await load.acknowledges(20)
         disk.fill(server, chance.randrange(0, 256 * 1024))
         until = loop.time() + 60
         while load.known.refused == refused:
@@ -102,7 +102,7 @@ async def _filled(
         counts.add("writes refused", load.known.refused - refused)
         demand(any("disk" in one for one in load.errors), f"nobody was told why: {load.errors}")
         disk.make_room()
-        took = await load.acknowledges(20, 30)
+        took = await load.acknowledges(20)
         counts.most("longest recovery, milliseconds", round(took * 1_000))
         await load.lasts(0.5)
     await load.known.settle(server)

@@ -37,7 +37,7 @@ async def _killed(
         await load.set_up(provider)
         for _ in range(4 if full else 1):
             async with load.running():
-                await load.acknowledges(1, 30)
+                await load.acknowledges(1)
                 await load.lasts(chance.uniform(0.2, 9.0 if full else 1.0))
                 at = loop.time()
                 await server.kill()

@@ -46,6 +46,7 @@ ADD_CHAIN = """mutation ($steps: [FailoverStepInput!]!) { createFailoverChain(in
 PROVIDERS = "{ providers(first: 50) { nodes { id slug name } } }"
 _CHAT, _MESSAGES = "/v1/chat/completions", "/v1/messages"
 _keys = count(1)
+_PATIENCE_SECONDS = 60.0
 
 
 @dataclass
@@ -106,16 +107,16 @@ class Load:
                     await client
             await asyncio.sleep(0.05)
 
-    async def acknowledges(self, more: int, seconds: float) -> float:
-        """Wait until so many writes more are acknowledged; gives how long it took. Raises
-        `Violation` where they aren't in `seconds`.
+    async def acknowledges(self, more: int) -> float:
+        """Wait until so many events more are acknowledged; gives how long it took. Raises
+        `Violation` where that is too long for any machine.
         """
         loop = asyncio.get_running_loop()
         began, wanted = loop.time(), len(self.known.events) + more
         while len(self.known.events) < wanted:
             demand(
-                loop.time() < began + seconds,
-                f"nothing is taken again after {seconds:g} s: {self.errors}\n"
+                loop.time() < began + _PATIENCE_SECONDS,
+                f"nothing is taken again after {_PATIENCE_SECONDS:g} s: {self.errors}\n"
                 f"{self.server.log_end()}",
             )
             await self.lasts(0.05)

@@ -36,7 +36,7 @@ async def restarted(
         async with subscribed(server, 3) as watching:
             for mode, away_seconds in ends if full else [("immediate", 1.5)]:
                 async with load.running():
-                    await load.acknowledges(20, 30)
+                    await load.acknowledges(20)
                     await load.lasts(chance.uniform(0, 3.0 if full else 0.5))
                     await cluster.stop(mode)
                     if away_seconds:
@@ -44,7 +44,7 @@ async def restarted(
                         demand(await _readiness(server) == 503, "it is ready without its database")
                     await cluster.start()
                     counts.add("restarts")
-                    took = await load.acknowledges(20, 30)
+                    took = await load.acknowledges(20)
                     counts.most("longest recovery, milliseconds", round(took * 1_000))
                 await load.known.settle(server)
                 await load.known.check(server, counts, requests_before=float("inf"))

@@ -41,7 +41,7 @@ async def gone(
                         redis.kill()
                         counts.add("times Redis was killed")
                     async with load.running():
-                        await load.acknowledges(5, 30)
+                        await load.acknowledges(5)
                         if away:
                             await load.lasts(chance.uniform(0.2, 5.0 if full else 0.5))
                     await load.known.settle(first)

@@ -35,7 +35,7 @@ async def slow_readers(folder: Path, chance: random.Random, counts: Counts, *, f
         load = Load(server, chance)
         await load.set_up(provider)
         async with subscribed(server, 5) as reading, load.running(pause_seconds=0.3):
-            await load.acknowledges(20, 30)
+            await load.acknowledges(20)
             open_before, memory = server.open_files(), server.resident_kb()
             async with _not_reading(server, many):
                 for _ in range(10 if full else 2):
@@ -64,7 +64,7 @@ async def half_open(folder: Path, chance: random.Random, counts: Counts, *, full
         load = Load(server, chance)
         await load.set_up(provider)
         async with subscribed(server, 5) as reading, load.running(pause_seconds=0.3):
-            await load.acknowledges(20, 30)
+            await load.acknowledges(20)
             open_before, memory = server.open_files(), server.resident_kb()
             async with (
                 _stopped_process(server, many),
