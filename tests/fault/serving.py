@@ -92,7 +92,7 @@ class ServerProcess:
         """Whether it was started and has not ended."""
         return hasattr(self, "process") and self.process.returncode is None
 
-    def signal(self, one: signal.Signals) -> None:
+    def send(self, one: signal.Signals) -> None:
         """Send it one. Not by asyncio, which reaps a process that has just ended by itself, and
         then doesn't know how it ended.
         """
@@ -102,14 +102,14 @@ class ServerProcess:
     async def kill(self) -> None:
         """End it without a word."""
         if self.is_running:
-            self.signal(signal.SIGKILL)
+            self.send(signal.SIGKILL)
             await self.process.wait()
 
     async def stop(self, one: signal.Signals = signal.SIGTERM) -> float:
         """Ask it to end, and wait until it has; gives the seconds. Raises `Violation`."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        self.signal(one)
+        self.send(one)
         await self.ended()
         return loop.time() - began
 

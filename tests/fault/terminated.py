@@ -57,10 +57,10 @@ async def _stopped(
         await load.lasts(0.6)
         idle = asyncio.create_task(_probes(server))
         began = loop.time()
-        server.signal(signal.SIGTERM)
+        server.send(signal.SIGTERM)
         if twice:
             await asyncio.sleep(0.4)
-            server.signal(signal.SIGTERM)
+            server.send(signal.SIGTERM)
         codes = [await one.close_code(10) for one in sockets]
         demand(set(codes) == {1012}, f"sockets were closed with {set(codes)}")
         counts.add("sockets told 1012", len(codes))
