@@ -7,7 +7,7 @@ driver's own mode loses updates without an error, and a plain BEGIN fails half o
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Literal, TypeVar
 
@@ -170,13 +170,10 @@ class Database:
 
 @asynccontextmanager
 async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    connection = engine.connect()
-    with failing(connecting=True):
-        await connection.start()
-    try:
+    async with AsyncExitStack() as stack:
+        with failing(connecting=True):
+            connection = await stack.enter_async_context(engine.connect())
         yield connection
-    finally:
-        await connection.close()
 
 
 def _parse(url: str) -> URL:

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from benchmarks.light_sockets import graphql_message, light_sockets
@@ -11,6 +12,7 @@ from tests.fault.subscribing import WATCH_USAGE
 from tests.fault.violations import Counts, demand
 
 _ROUNDS = 3
+_AT_ONCE = 50
 _MORE = 1.10
 """Of the memory after the first round, what there may be after the third."""
 _INIT = b'{"type":"connection_init"}'
@@ -29,14 +31,10 @@ async def abandoned_sockets(
             before = server.open_files()
             async with load.running(recording=1, gateway=1, pause_seconds=0.3):
                 await load.acknowledges(1)
-                async with light_sockets(server.port, many, _HEADERS) as (sockets, arrivals):
-                    for one in sockets:
-                        one.send(_INIT)
-                    await arrivals.wait_for(many)
-                    for one in sockets:
-                        one.send(graphql_message("1", WATCH_USAGE, {}))
-                    # Each has its first state, and some of what came since.
-                    await arrivals.wait_for(2 * many)
+                async with AsyncExitStack() as stack:
+                    # Who says nothing for ten seconds is closed.
+                    for _ in range(many // _AT_ONCE):
+                        await _subscribed(stack, server)
                     await load.lasts(chance.uniform(0.2, 2.0))
                 counts.add("sockets abandoned", many)
                 await _files_are(server, before + 20)
@@ -49,6 +47,17 @@ async def abandoned_sockets(
         await load.known.check(server, counts, requests_before=float("inf"))
         await server.stop()
         server.check_log()
+
+
+async def _subscribed(stack: AsyncExitStack, server: ServerProcess) -> None:
+    """Some more, each with its first state."""
+    sockets, arrivals = await stack.enter_async_context(
+        light_sockets(server.port, _AT_ONCE, _HEADERS)
+    )
+    for one in sockets:
+        one.send(_INIT)
+        one.send(graphql_message("1", WATCH_USAGE, {}))
+    await arrivals.wait_for(2 * _AT_ONCE)
 
 
 async def _files_are(server: ServerProcess, most: int) -> None:
