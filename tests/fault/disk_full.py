@@ -39,10 +39,17 @@ class SmallDisk:
             largest = max(one.stat().st_size for one in self._folder.glob("trunkline.db*"))
             _bound(server, largest + left)
             return
-        room = os.statvfs(self._folder)
-        size = max(0, room.f_bavail * room.f_frsize - left)
         with self._ballast.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, size)
+            while (size := self._room() - left) > 0:
+                try:
+                    os.posix_fallocate(file.fileno(), file.tell(), size)
+                except OSError:  # The server has taken some of it meanwhile.
+                    continue
+                return
+
+    def _room(self) -> int:
+        found = os.statvfs(self._folder)
+        return found.f_bavail * found.f_frsize
 
     def make_room(self) -> None:
         """Take away what fills it."""
