@@ -1,5 +1,5 @@
 # `make serve` and `make test` are all a newcomer needs; each makes what it depends on.
-.PHONY: serve test page dist check bench fuzz-execution fault clean
+.PHONY: serve test page dist check bench fuzz fuzz-execution fault clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -11,6 +11,8 @@ PAGE := server/page/index.html
 serve: $(INSTALLED) $(PAGE)
 	$(BIN)/trunkline serve
 
+# Tests start the program more than a hundred times: without byte code kept, each compiles it anew.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(INSTALLED) $(PAGE)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -24,6 +26,10 @@ page:
 
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks
+
+# Hostile input on every way in, ten minutes each; see docs/fuzzing.md.
+fuzz: $(INSTALLED)
+	$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
 
 # Random operations executed both ways; takes some twenty minutes on two cores.
 fuzz-execution: $(INSTALLED)

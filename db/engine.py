@@ -9,15 +9,17 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
+from time import perf_counter
 from typing import Any, Literal, TypeVar
 
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from db.failing import failing
+from db.failing import StoreUnavailable, failing
 from db.one_trip import connected
+from db.transaction_watch import TransactionWatch
 from db.write_watch import write_watch, writing
 
 T = TypeVar("T")
@@ -32,6 +34,8 @@ _ATTEMPTS = 8
 _LAST_READS_SECONDS = 5.0
 # Serialization failure and deadlock: another transaction won, and this one may simply run again.
 _RETRYABLE_SQLSTATES = frozenset({"40001", "40P01"})
+# A driver that finds no server raises the system's own error.
+_STORE_ERRORS = (StoreUnavailable, SQLAlchemyError, OSError)
 
 
 class BadDatabaseUrl(ValueError):
@@ -47,6 +51,7 @@ class Database:
     def __init__(self, reader: AsyncEngine, writer: AsyncEngine) -> None:
         self._reader = reader
         self._writer = writer
+        self.watch = TransactionWatch()
         self._under_way: set[asyncio.Future[Any]] = set()
         self._reads = 0
         # Set when the last read has ended; there once somebody closes.
@@ -86,11 +91,16 @@ class Database:
         Cancelling the caller ends the statement that runs, on both databases.
         """
         self._reads += 1
+        began, failed = perf_counter(), False
         try:
             with failing():
                 async with _connected(self._reader) as connection, connection.begin():
                     yield connection
+        except _STORE_ERRORS:
+            failed = True
+            raise
         finally:
+            self.watch.ended("read", perf_counter() - began, failed=failed)
             self._reads -= 1
             if self._closing is not None and not self._reads:
                 self._closing.set()
@@ -123,6 +133,11 @@ class Database:
                 task.cancel()
             raise
 
+    @property
+    def under_way(self) -> tuple[int, int]:
+        """How many reads and writes are under way, those that wait for their turn among them."""
+        return self._reads, len(self._under_way)
+
     async def close(self) -> None:
         """Wait for the writes and reads under way, then close every connection.
 
@@ -141,8 +156,15 @@ class Database:
     async def _transact(
         self, work: Callable[[AsyncConnection], Awaitable[T]], after: Callable[[T], None] | None
     ) -> T:
-        with failing():
-            result = await self._committed(work)
+        began, failed = perf_counter(), False
+        try:
+            with failing():
+                result = await self._committed(work)
+        except _STORE_ERRORS:
+            failed = True
+            raise
+        finally:
+            self.watch.ended("write", perf_counter() - began, failed=failed)
         if after is not None:
             after(result)
         return result
@@ -154,6 +176,7 @@ class Database:
             except DBAPIError as error:
                 if attempt == _ATTEMPTS or not _is_retryable(error):
                     raise
+                self.watch.retried += 1
         raise AssertionError("unreachable")
 
     async def _attempt(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:

@@ -85,6 +85,16 @@ class OneTripConnection(aiosqlite.Connection):
     """A connection of aiosqlite."""
 
     _begins = False
+    _told_to_stop = False
+
+    def stop(self) -> "asyncio.Future[Any] | None":
+        """Have the thread close the connection and end. Once: told again, it would answer never,
+        and who was cancelled while closing waited for that until the end of the process.
+        """
+        if self._told_to_stop:
+            return None
+        self._told_to_stop = True
+        return super().stop()
 
     def cursor(self) -> Result:  # type: ignore[override]  # what SQLAlchemy's adapter enters
         """Made here; the thread makes its own."""

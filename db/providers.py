@@ -164,6 +164,12 @@ async def all_providers(connection: AsyncConnection) -> Sequence[ProviderRow]:
     return [_provider(row) for row in await connection.execute(statement)]
 
 
+async def provider_slugs(connection: AsyncConnection) -> Mapping[int, str]:
+    """The slug of every provider, also of those that were deleted, by id."""
+    statement = select(providers.c.id, providers.c.slug)
+    return {row.id: row.slug for row in await connection.execute(statement)}
+
+
 async def find_connection_test(
     connection: AsyncConnection, test_id: int
 ) -> ConnectionTestRow | None:

@@ -439,3 +439,29 @@ change_counters = Table(
     sqlite_strict=True,
     sqlite_with_rowid=False,
 )
+
+audit_entries = Table(
+    "audit_entries",
+    metadata,
+    # In the order of commits: see `db/audit_log.py`.
+    Column("id", whole(), primary_key=True, autoincrement=True),
+    # By the clock of whoever wrote it; the order is the id's.
+    Column("at", Instant(), nullable=False),
+    Column("actor_kind", plain_text(), nullable=False),
+    Column("actor_name", plain_text(), nullable=False),
+    # No foreign keys in here: an entry outlives the token and the object that it names.
+    Column("actor_token_id", whole()),
+    Column("in_session", Flag(), nullable=False),
+    Column("request_id", plain_text()),
+    Column("action", plain_text(), nullable=False),
+    Column("object_kind", plain_text(), nullable=False),
+    Column("object_id", whole()),
+    Column("object_label", plain_text(), nullable=False),
+    # JSON objects by field; null before a creation and after a deletion.
+    Column("before", plain_text()),
+    Column("after", plain_text()),
+    Index("ix_audit_entries_object_kind_object_id_id", "object_kind", "object_id", "id"),
+    Index("ix_audit_entries_at_id", "at", "id"),
+    sqlite_autoincrement=True,
+    sqlite_strict=True,
+)

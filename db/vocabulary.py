@@ -230,3 +230,23 @@ class AccessScope(StrEnum):
     READ = "READ"
     INGEST = "INGEST"
     GATEWAY = "GATEWAY"
+
+
+class AuditActorKind(StrEnum):
+    """Who changes configuration."""
+
+    ADMIN = "ADMIN"
+    ACCESS_TOKEN = "ACCESS_TOKEN"  # noqa: S105  # a kind
+    COMMAND_LINE = "COMMAND_LINE"
+    SYSTEM = "SYSTEM"
+
+
+class AuditObjectKind(StrEnum):
+    """What an entry of the audit log is about."""
+
+    PROVIDER = "PROVIDER"
+    MODEL = "MODEL"
+    FAILOVER_CHAIN = "FAILOVER_CHAIN"
+    BUDGET = "BUDGET"
+    ACCESS_TOKEN = "ACCESS_TOKEN"  # noqa: S105  # a kind
+    CATALOG = "CATALOG"

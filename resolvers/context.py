@@ -11,8 +11,10 @@ from typing import Any, TypeVar
 
 from aiodataloader import DataLoader
 
-from db.vocabulary import AccessScope
+from db.audit_log import AuditActorRow
+from db.vocabulary import AccessScope, AuditActorKind
 from trunkline.access.allowed import FULL_ACCESS, Access
+from trunkline.audit.actors import Actor
 from trunkline.errors import TrunklineError
 from trunkline.listeners import Listeners, OneListener
 from trunkline.services import Services
@@ -59,6 +61,14 @@ class Viewer:
         """
         return self.name if self.token_id is None else f"token {self.token_id}"
 
+    def actor(self, request_id: str) -> Actor:
+        """Who changes something by this request, for the audit log."""
+        kind = AuditActorKind.ADMIN if self.token_id is None else AuditActorKind.ACCESS_TOKEN
+        row = AuditActorRow(
+            kind=kind, name=self.name, token_id=self.token_id, in_session=self.session is not None
+        )
+        return Actor(row, request_id)
+
 
 class OperationContext:
     """Services, viewer and request id of an operation, with batched loads of its own."""
@@ -103,6 +113,15 @@ class OperationContext:
         if self.viewer is None:
             raise Unauthenticated
         self.viewer.access.require(*scopes)
+
+    def act(self) -> None:
+        """From here on the services change configuration in the caller's name.
+
+        Every mutation does so before it runs (`schema.fields.changing`). Raises `Unauthenticated`.
+        """
+        if self.viewer is None:
+            raise Unauthenticated
+        self._services = self._services.acting(self.viewer.actor(self.request_id))
 
     @property
     def access(self) -> Access:

@@ -2,7 +2,7 @@
 
 `strawberry.enum` marks the domain's own class, so fields are annotated with that class. It has to
 happen before any field is declared, so `schema/fields.py` imports this module, and
-`gateway_enums.py`.
+`gateway_enums.py` and `audit_enums.py`.
 """
 
 from enum import Enum

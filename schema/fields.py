@@ -13,8 +13,9 @@ from typing import Annotated, Any, Protocol, TypeVar
 import strawberry
 from graphql import FieldNode, FragmentSpreadNode, InlineFragmentNode, SelectionNode
 
+import schema.audit_enums
 import schema.enums
-import schema.gateway_enums  # noqa: F401  # both name enumerations before any field is declared
+import schema.gateway_enums  # noqa: F401  # they name enumerations before any field is declared
 from db.vocabulary import AccessScope
 from resolvers.context import OperationContext
 from trunkline.changes import UNSET, Given
@@ -65,9 +66,9 @@ def changing(
     graphql_type: Any,
     scope: Scope,
 ) -> Any:
-    """A field of Mutation, and the scope that it needs."""
+    """A field of Mutation, and the scope that it needs. It acts in the caller's name."""
     return strawberry.mutation(
-        resolver=guarded(resolver, scope),
+        resolver=guarded(resolver, scope, acts=True),
         description=description,
         graphql_type=graphql_type,
         metadata=_metadata(scope),
@@ -121,18 +122,23 @@ def or_none(value: T | None) -> T | None:
     return None if value is strawberry.UNSET else value
 
 
-def guarded(resolver: Callable[..., Any], scope: Scope) -> Callable[..., Any]:
+def guarded(
+    resolver: Callable[..., Any], scope: Scope, *, acts: bool = False
+) -> Callable[..., Any]:
     """The resolver, which must take `info` first, behind a check of the caller's scopes.
 
-    Before it runs, this raises `Forbidden`, and `Unauthenticated` where nobody is signed in.
+    Before it runs, this raises `Forbidden`, and `Unauthenticated` where nobody is signed in. With
+    `acts` what it changes is changed in the caller's name.
     """
     needed = _scopes(scope)
-    if not needed:
+    if not needed and not acts:
         return resolver
 
     @wraps(resolver)
     def check(info: Info, **arguments: Any) -> Any:
         info.context.require(*needed)
+        if acts:
+            info.context.act()
         return resolver(info, **arguments)
 
     return check

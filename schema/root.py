@@ -16,6 +16,7 @@ from resolvers import node as nodes
 from resolvers.context import OperationContext
 from resolvers.node import ServerInfoRow
 from schema.access_tokens import AccessTokenMutation, AccessTokenQuery
+from schema.audit_log import AuditQuery
 from schema.budgets import BudgetMutation, BudgetQuery, BudgetSubscription
 from schema.chains import ChainMutation, ChainQuery, ChainSubscription
 from schema.connection_tests import ConnectionTest
@@ -27,7 +28,7 @@ from schema.limits.bounds import Limits
 from schema.limits.deadline import Deadlines, executor_within
 from schema.limits.extension import OperationLimits
 from schema.models import ModelMutation, ModelQueries, ModelSubscription
-from schema.node import Node, parse_id
+from schema.node import Node
 from schema.providers import (
     ProviderMutation,
     ProviderQuery,
@@ -35,6 +36,7 @@ from schema.providers import (
 )
 from schema.scalars import SCALARS
 from schema.usage import UsageMutation, UsageQuery, UsageSubscription
+from trunkline.global_ids import parse_id
 
 
 @strawberry.type(description="The server that answers.")
@@ -83,6 +85,7 @@ Query = merge_types(
         BudgetQuery,
         GatewayQuery,
         AccessTokenQuery,
+        AuditQuery,
     ),
 )
 Mutation = merge_types(

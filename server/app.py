@@ -21,12 +21,14 @@ from strawberry import Schema
 
 from db.vocabulary import AccessScope
 from server.answers import Rejected, error_answer, json_answer
+from server.audit_routes import AuditRoutes
 from server.crowding import MOST_REQUESTS, Crowding
 from server.execution import Executions, MakeContext
 from server.gateway_answers import GATEWAY_HEADERS
 from server.gateway_routes import PREFIX
 from server.graphql_http import GraphQLOverHTTP
 from server.graphql_socket import INIT_SECONDS, MOST_SOCKETS, GraphQLOverSocket
+from server.metrics.route import MetricsAccess, MetricsRoute
 from server.origins import LOOPBACK_NAMES, Perimeter
 from server.page_routes import PageRoutes, built_page
 from server.persisted_operations import PersistedOperations
@@ -36,9 +38,15 @@ from server.sdl import sorted_sdl
 from server.session_routes import SessionRoutes
 from server.sign_in import Gate, permit
 from server.stopping import Stopping
+from server.tracing.port import Traces
+from server.traffic import Traffic
 from server.usage_routes import UsageRoutes
+from trunkline.services import Services
 
 log = structlog.get_logger("trunkline.request")
+
+READY_SECONDS = 3.0
+"""Less than an orchestrator waits for its probe."""
 
 _MESSAGES = {404: "there is nothing at this path", 405: "this method is not allowed here"}
 
@@ -47,9 +55,10 @@ _MESSAGES = {404: "there is nothing at this path", 405: "this method is not allo
 class FrontDoor:
     """What the application is made of.
 
-    `check_ready` raises where the database can't be reached. `closing` is set by whoever stops the
-    server: event streams end then, and nothing new is served. `cutting` is set before what is still
-    under way is cut off. `gateway` serves what is below `/v1/`.
+    `check_ready` raises where the database can't be reached, and has `ready_seconds` for it.
+    `closing` is set by whoever stops the server: event streams end then, and nothing new is served.
+    `cutting` is set before what is still under way is cut off. `gateway` serves what is below
+    `/v1/`. `services` are what `/metrics` counts beside the front door itself.
     """
 
     schema: Schema
@@ -68,11 +77,16 @@ class FrontDoor:
     quotas: Quotas = field(default_factory=Quotas)
     introspection: bool = True
     most_requests: int = MOST_REQUESTS
+    ready_seconds: float = READY_SECONDS
+    metrics: MetricsAccess = "token"
+    services: Services | None = None
+    traces: Traces | None = None
 
 
 def build_app(door: FrontDoor) -> ASGIApp:
     """The application: what stands around every request, then the way that it takes."""
-    executions = Executions(door.schema, door.make_context)
+    traffic = Traffic()
+    executions = Executions(door.schema, door.make_context, traffic, door.traces)
     socket = GraphQLOverSocket(
         executions,
         door.gate,
@@ -81,19 +95,21 @@ def build_app(door: FrontDoor) -> ASGIApp:
         most_sockets=door.most_sockets,
         init_seconds=door.init_seconds,
     )
-    pages = _pages(door, executions)
+    pages = _pages(door, executions, socket)
     gateway = _with_cors(door, door.gateway) if door.gateway is not None else pages
     ways = _Ways(sockets=socket, direct=door.gateway or pages, gateway=gateway, pages=pages)
     perimeter = Perimeter(
         ways, allowed_hosts=door.allowed_hosts, allowed_origins=door.allowed_origins
     )
-    return RequestLog(Stopping(perimeter, door.closing), closing=door.closing)
+    logged = RequestLog(Stopping(perimeter, door.closing), closing=door.closing, traffic=traffic)
+    return logged if door.traces is None else door.traces.around(logged)
 
 
-def _pages(door: FrontDoor, executions: Executions) -> ASGIApp:
+def _pages(door: FrontDoor, executions: Executions, sockets: GraphQLOverSocket) -> ASGIApp:
     """All that is neither a socket nor the gateway."""
     page = PageRoutes(door.page)
     usage = UsageRoutes(door.gate, door.make_context)
+    audit = AuditRoutes(door.gate, door.make_context)
     app = Starlette(
         routes=[
             Route(
@@ -106,16 +122,34 @@ def _pages(door: FrontDoor, executions: Executions) -> ASGIApp:
             Route("/schema.graphql", _schema_route(door), methods=["GET"]),
             Route("/operations.json", _operations_route(door), methods=["GET"]),
             Route("/export/usage", usage.export, methods=["GET"]),
+            Route("/export/audit", audit.export, methods=["GET"]),
             Route("/import/usage", usage.import_, methods=["POST"]),
             Route("/session", SessionRoutes(door.gate).serve, methods=["POST", "DELETE"]),
             Route("/healthz", _alive, methods=["GET"]),
             Route("/readyz", _readiness_route(door), methods=["GET"]),
             Route("/", _to_graphiql, methods=["GET"]),
+            *_metrics_routes(door, executions, sockets),
         ],
         exception_handlers={HTTPException: _as_json, Rejected: _rejected},
     )
     app.router.redirect_slashes = False
     return _with_cors(door, Crowding(app, most_requests=door.most_requests))
+
+
+def _metrics_routes(
+    door: FrontDoor, executions: Executions, sockets: GraphQLOverSocket
+) -> list[Route]:
+    if door.metrics == "off":
+        return []
+    metrics = MetricsRoute(
+        door.gate,
+        is_open=door.metrics == "open",
+        executions=executions,
+        sockets=sockets,
+        quotas=door.quotas,
+        services=door.services,
+    )
+    return [Route("/metrics", metrics.serve, methods=["GET"])]
 
 
 def _with_cors(door: FrontDoor, app: ASGIApp) -> ASGIApp:
@@ -180,16 +214,24 @@ def _operations_route(door: FrontDoor) -> Callable[[Request], Awaitable[Response
 
 def _readiness_route(door: FrontDoor) -> Callable[[Request], Awaitable[Response]]:
     async def ready(request: Request) -> Response:
+        if door.closing.is_set():
+            return _unavailable("the server is stopping")
         try:
-            await door.check_ready()
+            async with asyncio.timeout(door.ready_seconds):
+                await door.check_ready()
+        except TimeoutError:
+            log.warning("not ready", request_id=request_id_of(request.scope))
+            return _unavailable(f"the database doesn't answer within {door.ready_seconds:g} s")
         except Exception:  # Drivers fail in many ways, and all of them mean: not ready.
             log.exception("not ready", request_id=request_id_of(request.scope))
-            return json_answer(
-                {"status": "unavailable", "reason": "the database can't be reached"}, 503
-            )
+            return _unavailable("the database can't be reached")
         return json_answer({"status": "ready"})
 
     return ready
+
+
+def _unavailable(reason: str) -> Response:
+    return json_answer({"status": "unavailable", "reason": reason}, 503)
 
 
 async def _alive(_request: Request) -> Response:

@@ -201,12 +201,7 @@ class Broadcasts:
         # Whether a browser or a token let them in changes nothing that they may see, and when a
         # session ends its sockets and streams are closed.
         audience = replace(viewer, session=None)
-        key = (
-            operation.query,
-            operation.operation_name,
-            orjson.dumps([operation.variables, operation.extensions]),
-            audience,
-        )
+        key = (operation.query, operation.operation_name, _given_with(operation), audience)
         found = self._by_key.get(key)
         if found is None:
 
@@ -282,3 +277,12 @@ class _Asking(Member):
             return await self._asked
         finally:
             self._asked = None
+
+
+def _given_with(operation: OperationRequest) -> Hashable:
+    """Equal where variables and extensions are."""
+    try:
+        return orjson.dumps([operation.variables, operation.extensions])
+    except orjson.JSONEncodeError:
+        # JSON is read four times as deep as it is written. What is nested so has no equal.
+        return object()

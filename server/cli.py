@@ -12,6 +12,7 @@ import typer
 
 import trunkline
 from server import without_rich  # noqa: F401  # for what it does
+from server.audit_cli import audit_app
 from server.failures import CannotStart
 from server.token_cli import token_app
 from server.usage_cli import usage_app
@@ -24,6 +25,7 @@ app = typer.Typer(
     # Locals in a traceback would show keys.
     pretty_exceptions_enable=False,
 )
+app.add_typer(audit_app, name="audit")
 app.add_typer(token_app, name="token")
 app.add_typer(usage_app, name="usage")
 

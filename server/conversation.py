@@ -39,6 +39,7 @@ from server.socket_messages import (
     client_message,
 )
 from server.socket_protocol import SocketProtocol
+from server.traffic import Result
 from trunkline.errors import RateLimited
 
 log = structlog.get_logger("trunkline.request")
@@ -145,7 +146,7 @@ class Conversation:
             case ConnectionInit(payload):
                 await self.initialize(payload)
             case Ping(payload):
-                await self.send({"type": "pong"} | ({"payload": payload} if payload else {}))
+                await self.answer_ping(payload)
             case Pong():
                 pass
             case Subscribe():
@@ -155,6 +156,16 @@ class Conversation:
                 task = self.operations.pop(operation_id, None)
                 if task is not None:
                     task.cancel()
+
+    async def answer_ping(self, payload: dict[str, Any] | None) -> None:
+        """Answer with the same payload."""
+        try:
+            pong = orjson.dumps({"type": "pong"} | ({"payload": payload} if payload else {}))
+        except orjson.JSONEncodeError as error:
+            # JSON is read four times as deep as it is written.
+            reason = "Invalid message: `payload` is nested too deeply"
+            raise SocketClosed(4400, reason) from error
+        await self.protocol.send_text(pong)
 
     async def initialize(self, payload: dict[str, Any]) -> None:
         """Acknowledge a client that may come in; refuse another."""
@@ -202,6 +213,7 @@ class Conversation:
         except (GraphQLError, RateLimited) as error:
             await self.send_last(message.id, refusal(error, request_id))
             _log_operation(request_id, None, "refused", 0.0)
+            self.executions.traffic.note_operation(None, None, "refused")
             return
         task = asyncio.create_task(self.run(message, self.viewer, request_id))
         self.operations[message.id] = task
@@ -213,8 +225,15 @@ class Conversation:
         place.enter_context(self.quotas.stream(viewer))
         self.places[message.id] = place
         asked = message.operation
-        name = chosen_operation(asked.query, asked.operation_name).name
-        shared = SharedOperation(self.protocol, message.id, name, request_id, self.finish)
+        shared = SharedOperation(
+            self.protocol,
+            message.id,
+            chosen_operation(asked.query, asked.operation_name).name,
+            request_id,
+            self.finish,
+            self.executions.traffic,
+            self.persisted.name_of(asked),
+        )
         self.shared[message.id] = shared
         self.protocol.on_able = self.wake
         self.executions.broadcasts.join(asked, viewer, request_id, shared)
@@ -257,7 +276,7 @@ class Conversation:
         asked = message.operation
         begun = time.perf_counter()
         name: str | None = None
-        status = "cancelled"
+        status: Result = "cancelled"
         held = ExitStack()
         try:
             try:
@@ -266,10 +285,12 @@ class Conversation:
                     held.enter_context(self.quotas.stream(viewer))
             except (GraphQLError, RateLimited) as error:
                 status = "refused"
+                self.executions.traffic.note_operation(None, None, status)
                 await self.send_last(message.id, refusal(error, request_id))
                 return
             name = operation.name
-            status = await self.run_operation(message, viewer, request_id)
+            with self.executions.noting(operation, self.persisted.name_of(asked)) as noted:
+                status = noted.result = await self.run_operation(message, viewer, request_id)
         except GONE:
             # The client left while something was being sent; the reading task sees that too.
             return
@@ -277,15 +298,18 @@ class Conversation:
             held.close()
             _log_operation(request_id, name, status, time.perf_counter() - begun)
 
-    async def run_operation(self, message: Subscribe, viewer: Viewer, request_id: str) -> str:
+    async def run_operation(self, message: Subscribe, viewer: Viewer, request_id: str) -> Result:
         """Send what an operation yields; returns how it ended, for the log."""
+        ended: Result = "completed"
         try:
             results = self.executions.stream(message.operation, viewer, request_id)
             async with aclosing(results):
                 async for outcome in results:
-                    if isinstance(outcome, Outcome) and outcome.refused:
-                        await self.send_last(message.id, outcome)
-                        return "refused"
+                    if isinstance(outcome, Outcome) and outcome.result != "completed":
+                        ended = outcome.result
+                        if outcome.refused:
+                            await self.send_last(message.id, outcome)
+                            return ended
                     await self.protocol.send_text(
                         b'{"id":%b,"type":"next","payload":%b}'
                         % (orjson.dumps(message.id), outcome.encoded())
@@ -297,7 +321,7 @@ class Conversation:
             await self.send_last(message.id, internal_failure(request_id))
             return "failed"
         await self.send_last(message.id, None)
-        return "completed"
+        return ended
 
     async def send_last(self, operation_id: str, refused: Outcome | None) -> None:
         """End an operation: `complete`, or `error` with the reasons. Its id is free before that."""

@@ -4,8 +4,9 @@ Each operation gets a context of its own, so that nothing loaded for one is serv
 Subscriptions that are equal share one execution (`broadcasts.py`).
 """
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import AbstractContextManager, aclosing, contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from strawberry import Schema
@@ -13,9 +14,11 @@ from strawberry.types import ExecutionResult
 
 from resolvers.context import OperationContext, Viewer
 from server.broadcasts import Broadcasts
+from server.documents import Operation
 from server.operation_request import OperationRequest
 from server.outcomes import Outcome, SharedResult
 from server.shareable import Shareable
+from server.traffic import Result, Traffic
 from trunkline.listeners import Listeners
 
 
@@ -26,14 +29,50 @@ class MakeContext(Protocol):
         """A new context."""
 
 
-class Executions:
-    """Executes operations of one schema."""
+@dataclass(slots=True)
+class Noted:
+    """An operation that runs. Whoever runs it sets how it ended; left as it is, its client left."""
 
-    def __init__(self, schema: Schema, make_context: MakeContext) -> None:
+    result: Result = "cancelled"
+
+
+class OperationTraces(Protocol):
+    """Traces operations, where anybody does."""
+
+    def operation(self, operation: Operation, noted: Noted, /) -> AbstractContextManager[None]:
+        """An operation that runs for the block."""
+
+
+class Executions:
+    """Executes operations of one schema, and counts them."""
+
+    def __init__(
+        self,
+        schema: Schema,
+        make_context: MakeContext,
+        traffic: Traffic | None = None,
+        traces: OperationTraces | None = None,
+    ) -> None:
         self._schema = schema
+        self.traffic = traffic or Traffic()
+        self._traces = traces
         self._make_context = make_context
         self._shareable = Shareable(schema)
         self.broadcasts = Broadcasts(self._stream)
+
+    @contextmanager
+    def noting(self, operation: Operation, persisted_name: str | None) -> Iterator[Noted]:
+        """Count an operation that runs for the block, and trace it."""
+        noted = Noted()
+        traced = self._traces.operation(operation, noted) if self._traces else nullcontext()
+        try:
+            with traced:
+                yield noted
+        except Exception:
+            noted.result = "failed"
+            raise
+        finally:
+            self.traffic.note_operation(operation.kind, persisted_name, noted.result)
 
     async def execute(
         self, operation: OperationRequest, viewer: Viewer, request_id: str

@@ -4,7 +4,8 @@ Which status goes with which failure is written down in `docs/decisions/graphql-
 """
 
 import asyncio
-from contextlib import ExitStack
+from collections.abc import AsyncGenerator
+from contextlib import ExitStack, aclosing
 from functools import partial
 
 from graphql import GraphQLError
@@ -19,11 +20,12 @@ from server.execution import Executions
 from server.graphql_sse import EventStream
 from server.negotiation import Accepted, accepted
 from server.operation_request import read_request
-from server.outcomes import Outcome, refusal
+from server.outcomes import Outcome, SharedResult, refusal
 from server.persisted_operations import PersistedOperations
 from server.quotas import Quotas
-from server.requests import name_operation, request_id_of
+from server.requests import is_stream, name_operation, request_id_of
 from server.sign_in import Gate
+from server.traffic import Result
 from trunkline.errors import RateLimited
 
 _METHODS = frozenset({"GET", "HEAD", "POST"})
@@ -82,7 +84,9 @@ class GraphQLOverHTTP:
             asked = self._persisted.resolve(asked)
             operation = chosen_operation(asked.query, asked.operation_name)
         except GraphQLError as error:
+            self._executions.traffic.note_operation(None, None, "refused")
             return self._refused(refusal(error, request_id), accept)
+        persisted_name = self._persisted.name_of(asked)
         name_operation(request.scope, operation.name)
         _check_method(request.method, operation)
         if operation.kind == "subscription":
@@ -97,14 +101,36 @@ class GraphQLOverHTTP:
             except RateLimited as error:
                 raise too_many(error) from error
         elif accept.whole and not accept.prefers_stream:
-            outcome = await self._executions.execute(asked, viewer, request_id)
+            with self._executions.noting(operation, persisted_name) as noted:
+                outcome = await self._executions.execute(asked, viewer, request_id)
+                noted.result = outcome.result
             return _whole(outcome, accept.whole)
+        is_stream(request.scope)
+        held.enter_context(self._executions.traffic.event_stream())
         return EventStream(
-            self._executions.stream(asked, viewer, request_id),
+            self._noted(
+                self._executions.stream(asked, viewer, request_id), operation, persisted_name
+            ),
             self._closing,
             request_id,
             watch_access=partial(self._gate.access.watching, viewer.proofs),
         )
+
+    async def _noted(
+        self,
+        results: AsyncGenerator[Outcome | SharedResult, None],
+        operation: Operation,
+        persisted_name: str | None,
+    ) -> AsyncGenerator[Outcome | SharedResult, None]:
+        """The same results, of an operation that is counted when they end."""
+        with self._executions.noting(operation, persisted_name) as noted:
+            found: Result = "completed"
+            async with aclosing(results):
+                async for outcome in results:
+                    if isinstance(outcome, Outcome) and outcome.result != "completed":
+                        found = outcome.result
+                    yield outcome
+            noted.result = found
 
     def _refused(self, outcome: Outcome, accept: Accepted) -> Response | EventStream:
         if accept.whole and not accept.prefers_stream:

@@ -30,7 +30,9 @@ _COLLECT_SECONDS = 1.0
 
 
 class GraphQLOverSocket:
-    """Takes sockets in, up to `MOST_SOCKETS` at a time, and serves each to its end."""
+    """Takes sockets in, up to `MOST_SOCKETS` at a time, and serves each to its end. `open` says how
+    many are.
+    """
 
     def __init__(
         self,
@@ -48,7 +50,7 @@ class GraphQLOverSocket:
         self._quotas = quotas
         self._most_sockets = most_sockets
         self._init_seconds = init_seconds
-        self._open = 0
+        self.open = 0
         self._closed = 0
         self._collecting: asyncio.TimerHandle | None = None
 
@@ -60,11 +62,11 @@ class GraphQLOverSocket:
         except Rejected as rejected:
             await socket.send_denial_response(error_answer(rejected, request_id_of(socket.scope)))
             return
-        self._open += 1
+        self.open += 1
         try:
             await self._serve(socket, viewer)
         finally:
-            self._open -= 1
+            self.open -= 1
             self._leave_behind()
 
     def _leave_behind(self) -> None:
@@ -80,7 +82,7 @@ class GraphQLOverSocket:
         gc.collect()
 
     async def _admit(self, socket: WebSocket) -> Viewer | None:
-        if self._open >= self._most_sockets:
+        if self.open >= self._most_sockets:
             raise Rejected(503, "too many sockets are open", headers={"Retry-After": "5"})
         return await self._gate.recognize(socket)
 

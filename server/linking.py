@@ -2,23 +2,18 @@
 
 import asyncio
 
-from server.failures import CannotStart
 from server.logs import configure_logs
 from server.serving import sign_in_link
-from server.settings import PREFIX, Settings
+from server.settings import Settings
 from server.sign_in import Gate
+from server.store_commands import require_database
 from server.wiring import open_database
 from trunkline.clock import system_clock
 
 
 def new_sign_in_link(settings: Settings) -> str:
     """A link to the server of these settings. Raises `CannotStart` where it has no database yet."""
-    path = settings.database_path
-    if path is not None and not path.is_file():
-        raise CannotStart(
-            f"there is no database at {path}: start `trunkline serve` first, "
-            f"or give its {PREFIX}DATA_DIR"
-        )
+    require_database(settings)
     configure_logs(settings.log_format)
     code = asyncio.run(_issue_code(settings))
     return sign_in_link(settings.address(settings.port), code)

@@ -74,12 +74,21 @@ def shipped_folder() -> Path | None:
 
 def read_operations(folder: Path) -> list[NamedOperation]:
     """Every operation of the folder's files. Raises `BadOperations`."""
-    if not folder.is_dir():
-        raise BadOperations(f"{folder} is no folder: give one that holds *.graphql or *.json files")
+    try:
+        if not folder.is_dir():
+            raise BadOperations(
+                f"{folder} is no folder: give one that holds *.graphql or *.json files"
+            )
+        listed = [
+            file
+            for file in sorted(folder.iterdir())
+            if file.suffix in {".graphql", ".json"} and file.is_file()
+        ]
+    except OSError as error:
+        raise BadOperations(f"{folder} can't be read: {error.strerror}") from error
     found: list[NamedOperation] = []
-    for file in sorted(folder.iterdir()):
-        if file.suffix in {".graphql", ".json"} and file.is_file():
-            found += _of_document(file) if file.suffix == ".graphql" else _of_manifest(file)
+    for file in listed:
+        found += _of_document(file) if file.suffix == ".graphql" else _of_manifest(file)
     return found
 
 
@@ -166,7 +175,12 @@ def _spread_by(
                 found[name] = fragments[name]
                 visit(fragments[name], Finding())
 
-    visit(definition, Finding())
+    try:
+        visit(definition, Finding())
+    except RecursionError as error:
+        raise BadOperations(
+            "too many fragments spread each other: spread fewer in a row"
+        ) from error
     return [*found.values()]
 
 

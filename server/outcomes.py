@@ -8,6 +8,7 @@ from graphql import GraphQLError
 
 from server.answers import code_of, error_entry
 from server.deflating import deflated_alone
+from server.traffic import Result
 from trunkline.errors import RateLimited
 
 
@@ -25,6 +26,13 @@ class Outcome:
             error.get("extensions", {}).get("code") == "INTERNAL"
             for error in self.response["errors"]
         )
+
+    @property
+    def result(self) -> Result:
+        """How it counts."""
+        if self.refused:
+            return "failed" if self.internal else "refused"
+        return "errors" if "errors" in self.response else "completed"
 
     def encoded(self) -> bytes:
         """The response as JSON."""

@@ -60,13 +60,22 @@ class PersistedOperations:
             if self._only:
                 self._admit_text(asked)
             return asked
-        text = self._texts.get(asked.document_id.removeprefix(_PREFIX))
+        known = self._known.get(asked.document_id.removeprefix(_PREFIX))
+        text = known.text if known is not None else None
         if asked.query:
             return self._given_with_id(asked, text)
         if text is None:
             raise GraphQLError(NOT_FOUND, extensions={"code": NOT_FOUND_CODE})
         keep(text)
         return replace(asked, query=text)
+
+    def name_of(self, asked: OperationRequest) -> str | None:
+        """The name of the operation that was asked for by its id, and is ours; None for others."""
+        if asked.document_id is None:
+            return None
+        known = self._known.get(asked.document_id.removeprefix(_PREFIX))
+        # Whoever sends a text of their own beside its hash is no such operation.
+        return known.name if known is not None and known.text == asked.query else None
 
     def manifest(self) -> dict[str, object]:
         """All of them in the form of Apollo's manifests, each once."""
@@ -119,8 +128,8 @@ class PersistedOperations:
         return read_operations(self._folder) if self._folder is not None else []
 
     @cached_property
-    def _texts(self) -> dict[str, str]:
-        return {one.id.removeprefix(_PREFIX): one.text for one in self._all}
+    def _known(self) -> dict[str, NamedOperation]:
+        return {one.id.removeprefix(_PREFIX): one for one in self._all}
 
     @cached_property
     def _written(self) -> frozenset[frozenset[str]]:

@@ -86,6 +86,11 @@ class Quotas:
         ):
             yield
 
+    @property
+    def open_streams(self) -> int:
+        """How many subscriptions run, of all viewers."""
+        return self._streams.total()
+
     def _drop_full_buckets(self, now: float, seconds_to_fill: float) -> None:
         # A bucket that is full again says no more than none at all.
         self._buckets = {

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from db.failing import StoreUnavailable
 from server.answers import Rejected, error_answer
+from server.traffic import Traffic
 
 log = structlog.get_logger("trunkline.request")
 
@@ -45,6 +46,11 @@ def has_begun(scope: Scope) -> bool:
     return "has_begun" in scope["state"]
 
 
+def is_stream(scope: Scope) -> None:
+    """Count the request among the streams of events, which last as long as their clients like."""
+    scope["state"]["is_stream"] = True
+
+
 class RequestLog:
     """The outermost ASGI middleware."""
 
@@ -53,9 +59,11 @@ class RequestLog:
         app: ASGIApp,
         *,
         closing: asyncio.Event,
+        traffic: Traffic | None = None,
         timer: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._app = app
+        self._traffic = traffic or Traffic()
         self._closing = closing
         self._timer = timer
 
@@ -94,6 +102,17 @@ class RequestLog:
             self._write(scope, exchange, begun)
 
     def _write(self, scope: Scope, exchange: "_Exchange", begun: float) -> None:
+        seconds = self._timer() - begun
+        if scope["type"] == "websocket":
+            self._traffic.note_socket(exchange.status)
+        else:
+            self._traffic.note_request(
+                scope["path"],
+                scope["method"],
+                exchange.status,
+                seconds,
+                is_stream="is_stream" in scope["state"],
+            )
         if "is_recorded" in scope["state"] and exchange.status == _OK:
             return
         log.info(
@@ -103,7 +122,7 @@ class RequestLog:
             path=scope["path"][:_LONGEST_PATH],
             operation=scope["state"].get("operation_name"),
             status=exchange.status,
-            milliseconds=round((self._timer() - begun) * 1000, 1),
+            milliseconds=round(seconds * 1000, 1),
         )
 
 

@@ -33,6 +33,8 @@ from server.quotas import Quotas
 from server.settings import PREFIX, Settings
 from server.sign_in import Gate
 from server.socket_protocol import SocketProtocol
+from server.tracing.environment import traces_of
+from server.tracing.port import Traces
 from server.wiring import running_services
 from trunkline.processes.schema_watch import SchemaChanged, watching_schema
 from trunkline.services import Services
@@ -59,9 +61,10 @@ def run_server(settings: Settings, *, beside: Beside | None = None) -> None:
     with (
         sole_server(settings.database_path),
         listening_socket(settings) as listener,
+        traces_of(os.environ, settings.trace_providers) as traces,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        runner.run(_serve(settings, held, listener, beside))
+        runner.run(_serve(settings, held, listener, beside, traces))
 
 
 @contextlib.contextmanager
@@ -85,13 +88,19 @@ def listening_socket(settings: Settings) -> Iterator[socket.socket]:
 
 
 async def _serve(
-    settings: Settings, held: Credentials, listener: socket.socket, beside: Beside | None
+    settings: Settings,
+    held: Credentials,
+    listener: socket.socket,
+    beside: Beside | None,
+    traces: Traces | None,
 ) -> None:
     async with (
-        running_services(settings, held) as services,
+        running_services(settings, held, traces) as services,
         beside(services) if beside is not None else contextlib.nullcontext(),
     ):
-        door = front_door(services, settings, held.admin_token)
+        if traces is not None:
+            services.database.watch.trace = traces.transaction
+        door = front_door(services, settings, held.admin_token, traces)
         address = settings.address(listener.getsockname()[1])
         link = sign_in_link(address, await door.gate.issue_code())
 
@@ -127,7 +136,9 @@ async def _serve(
         raise CannotStart(str(changed[0]))
 
 
-def front_door(services: Services, settings: Settings, admin_token: str) -> FrontDoor:
+def front_door(
+    services: Services, settings: Settings, admin_token: str, traces: Traces | None = None
+) -> FrontDoor:
     """The application's parts for these services. Raises `CannotStart`."""
 
     def make_context(viewer: Viewer, request_id: str) -> OperationContext:
@@ -161,6 +172,9 @@ def front_door(services: Services, settings: Settings, admin_token: str) -> Fron
             most_streams=settings.most_streams_per_viewer,
         ),
         introspection=settings.introspection,
+        metrics=settings.metrics,
+        services=services,
+        traces=traces,
     )
 
 

@@ -28,6 +28,8 @@ DEFAULT_MOST_STREAMS_PER_VIEWER = 10_000
 _WHAT_TO_GIVE = {
     "port": "give a port number from 0 to 65535",
     "private_networks": "give `allow`, `allow-webhooks` or `deny`",
+    "metrics": "give `token`, `open` or `off`",
+    "trace_providers": "give `own`, `all` or `none`",
     "log_format": "give `console` or `json`",
     "event_retention_days": "give whole days from 1 to 36500; left out, events are kept",
     "websocket_compression": "give `on` or `off`",
@@ -69,6 +71,8 @@ class Settings(BaseSettings):
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
     private_networks: Literal["allow", "allow-webhooks", "deny"] = "allow"
     log_format: Literal["console", "json"] = "console"
+    metrics: Literal["token", "open", "off"] = "token"
+    trace_providers: Literal["own", "all", "none"] = "own"
     event_retention_days: int | None = Field(default=None, ge=1, le=36_500)
     most_agents: int = Field(default=DEFAULT_MOST_AGENTS, ge=1, le=1_000_000)
     provider_concurrency: int = Field(default=DEFAULT_RUNNING, ge=1, le=10_000)
@@ -128,7 +132,8 @@ class Settings(BaseSettings):
     @field_validator("host")
     @classmethod
     def _is_address(cls, value: str) -> str:
-        if not value.strip() or "/" in value or "://" in value:
+        # Bytes of the environment that are no UTF-8 come as what can't be printed.
+        if not value.strip() or "/" in value or not value.isprintable():
             raise ValueError("give a host name or an address, such as 127.0.0.1 or 0.0.0.0")
         return value.strip().strip("[]")
 

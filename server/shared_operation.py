@@ -9,6 +9,7 @@ import structlog
 from server.broadcasts import Member
 from server.outcomes import Outcome, SharedResult
 from server.socket_protocol import SocketProtocol
+from server.traffic import Result, Traffic
 
 log = structlog.get_logger("trunkline.request")
 
@@ -19,7 +20,17 @@ Finish = Callable[[str, Outcome | None], None]
 class SharedOperation(Member):
     """Puts the socket's id around each result and writes it at once. It runs no task."""
 
-    __slots__ = ("_begun", "_finish", "_head", "_id", "_name", "_protocol", "_request_id")
+    __slots__ = (
+        "_begun",
+        "_finish",
+        "_head",
+        "_id",
+        "_name",
+        "_persisted_name",
+        "_protocol",
+        "_request_id",
+        "_traffic",
+    )
 
     def __init__(
         self,
@@ -28,6 +39,8 @@ class SharedOperation(Member):
         name: str | None,
         request_id: str,
         finish: Finish,
+        traffic: Traffic,
+        persisted_name: str | None,
     ) -> None:
         self.broadcast = None
         self._protocol = protocol
@@ -36,6 +49,8 @@ class SharedOperation(Member):
         self._name = name
         self._request_id = request_id
         self._finish = finish
+        self._traffic = traffic
+        self._persisted_name = persisted_name
         self._begun = time.perf_counter()
 
     @property
@@ -63,7 +78,8 @@ class SharedOperation(Member):
             self._log("cancelled")
             self.broadcast.leave(self)
 
-    def _log(self, status: str) -> None:
+    def _log(self, status: Result) -> None:
+        self._traffic.note_operation("subscription", self._persisted_name, status)
         log.info(
             "operation",
             request_id=self._request_id,

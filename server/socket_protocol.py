@@ -26,6 +26,7 @@ from websockets.extensions.permessage_deflate import (
     PerMessageDeflate,
     ServerPerMessageDeflateFactory,
 )
+from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from server import deflating
@@ -120,6 +121,9 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     async def send(self, message: Any) -> None:
         """Send, and wait until the transport has passed it on."""
         await self._taken()
+        if self.handshake_complete and self.close_sent:
+            # What the client sent was no websocket, and closed it meanwhile.
+            raise ClientDisconnected
         await super().send(message)
         await self._passed_on()
 
@@ -156,6 +160,22 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         """It is there."""
         self.missed = 0
         super().handle_pong(event)
+
+    def send_receive_event_to_app(self) -> None:
+        """A message is whole. Text that is no UTF-8 closes the socket (RFC 6455 §8.1). uvicorn logs
+        each as an error, traceback and all: anybody could fill a disk with that.
+        """
+        if self.curr_msg_data_type == "text" and not self.close_sent:
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:
+                self.frames = []
+                # The client may have closed in the same breath, and is told that it was heard.
+                if self.conn.state is State.OPEN:
+                    self.conn.send_close(1007)
+                    self.handle_parser_exception()
+                return
+        super().send_receive_event_to_app()
 
     def handle_close(self, event: Any) -> None:
         """The client closes, or answers our closing."""

@@ -19,7 +19,11 @@ _MAKE_WAY_SECONDS = 0.11
 def require_database(settings: Settings) -> None:
     """A command sets up no database. Raises `CannotStart` where there is no file."""
     path = settings.database_path
-    if path is not None and not path.is_file():
+    try:
+        is_there = path is None or path.is_file()
+    except OSError as error:  # Its name is too long, or a folder before it is closed to us.
+        raise CannotStart(f"{PREFIX}DATA_DIR: {path} can't be read: {error.strerror}") from error
+    if not is_there:
         raise CannotStart(
             f"there is no database at {path}: start `trunkline serve` first, "
             f"or give its {PREFIX}DATA_DIR"

@@ -9,6 +9,8 @@ from collections.abc import AsyncGenerator, Mapping
 
 from starlette.types import Message, Receive, Scope, Send
 
+from trunkline.usage.exporting import Part
+
 
 class StreamedAnswer:
     """An ASGI response of status 200. It closes `parts`, however it ends."""
@@ -40,6 +42,31 @@ class StreamedAnswer:
                 # The server waits here while the client has not taken what was sent before.
                 await send({"type": "http.response.body", "body": part, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def bodies(
+    begun: Part | None, parts: AsyncGenerator[Part, None]
+) -> AsyncGenerator[bytes, None]:
+    """What an export's parts hold, the one that was begun with first. Closes `parts`."""
+    try:
+        if begun is not None:
+            yield begun.body
+        async for part in parts:
+            yield part.body
+    finally:
+        await parts.aclose()
+
+
+def file_headers(content_type: str, file_name: str) -> dict[str, str]:
+    """Of an answer that is a file to keep."""
+    return {
+        "content-type": content_type,
+        "content-disposition": f'attachment; filename="{file_name}"',
+        "cache-control": "no-store",
+        "x-content-type-options": "nosniff",
+        # nginx holds a stream back until a buffer is full, unless told not to.
+        "x-accel-buffering": "no",
+    }
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -8,8 +8,8 @@ import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
 
+from server.export_files import run_to_reader, write_export
 from server.failures import CannotStart
 from server.logs import configure_logs
 from server.progress import Progress
@@ -38,14 +38,7 @@ def run_export(settings: Settings, given: Sequence[tuple[str, str]], output: Pat
         raise CannotStart(str(error)) from error
     require_database(settings)
     configure_logs(settings.log_format)
-    try:
-        with _written(output) as file:
-            run_on_loop(_export(settings, asked, file))
-    except BrokenPipeError:
-        # Whoever read has had enough. Python would complain when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    return 0
+    return run_to_reader(_export(settings, asked, output))
 
 
 def run_import(settings: Settings, name: str) -> int:
@@ -75,28 +68,10 @@ def run_import(settings: Settings, name: str) -> int:
     return 1 if report.refused else 0
 
 
-async def _export(settings: Settings, asked: ExportAsked, file: BinaryIO) -> None:
-    progress = None if file.isatty() else Progress()
-    rows = 0
+async def _export(settings: Settings, asked: ExportAsked, output: Path | None) -> None:
     async with open_database(settings) as database:
         parts = export_usage(database, asked.export, asked.file_format, system_clock)
-        try:
-            async for part in parts:
-                file.write(part.body)
-                rows += part.rows
-                if progress is not None:
-                    progress.show(f"{rows:,} rows written")
-            file.flush()
-        except BadRequest as error:
-            raise CannotStart(str(error)) from error
-        except OSError:
-            raise
-        except Exception as error:
-            raise CannotStart(f"the export broke off: {first_line_of(error)}") from error
-        finally:
-            await parts.aclose()
-            if progress is not None:
-                progress.clear()
+        await write_export(parts, output)
 
 
 async def _import(
@@ -175,28 +150,6 @@ def _opened(name: str) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def _written(output: Path | None) -> Iterator[BinaryIO]:
-    """Where an export goes. A file gets its name only when it is whole."""
-    if output is None:
-        yield sys.stdout.buffer
-        return
-    special = output.exists() and not output.is_file()  # Such as a named pipe, or /dev/null.
-    draft = output if special else output.with_name(f".{output.name}.{os.getpid()}.part")
-    try:
-        with draft.open("wb") as file:
-            yield file
-            if not special:
-                os.fsync(file.fileno())
-        if not special:
-            draft.replace(output)
-    except OSError as error:
-        raise CannotStart(f"{output} can't be written: {first_line_of(error)}") from error
-    finally:
-        if not special:
-            draft.unlink(missing_ok=True)
 
 
 def _counted(report: ImportReport) -> str:

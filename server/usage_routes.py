@@ -15,10 +15,10 @@ from server.answers import Rejected, json_answer
 from server.execution import MakeContext
 from server.requests import request_id_of
 from server.sign_in import Gate, permit
-from server.streamed_answer import StreamedAnswer
-from server.usage_parameters import ExportAsked, export_asked
+from server.streamed_answer import StreamedAnswer, bodies, file_headers
+from server.usage_parameters import export_asked
 from trunkline.errors import BadRequest
-from trunkline.usage.exporting import ExportFormat, Part, export_usage
+from trunkline.usage.exporting import ExportFormat, export_usage
 from trunkline.usage.importing import BadLine, ImportReport, import_lines
 
 NDJSON = "application/x-ndjson"
@@ -51,7 +51,8 @@ class UsageRoutes:
             begun = await anext(parts, None)
         except BadRequest as error:
             raise Rejected(400, str(error)) from error
-        return StreamedAnswer(_whole(begun, parts), _headers(asked))
+        headers = file_headers(_TYPES[asked.file_format], asked.file_name)
+        return StreamedAnswer(bodies(begun, parts), headers)
 
     async def import_(self, request: Request) -> Response:
         """POST: lines go in while they come; the answer counts them."""
@@ -99,29 +100,6 @@ async def patiently(
         if piece is None:
             return
         yield piece
-
-
-async def _whole(
-    begun: Part | None, parts: AsyncGenerator[Part, None]
-) -> AsyncGenerator[bytes, None]:
-    try:
-        if begun is not None:
-            yield begun.body
-        async for part in parts:
-            yield part.body
-    finally:
-        await parts.aclose()
-
-
-def _headers(asked: ExportAsked) -> dict[str, str]:
-    return {
-        "content-type": _TYPES[asked.file_format],
-        "content-disposition": f'attachment; filename="{asked.file_name}"',
-        "cache-control": "no-store",
-        "x-content-type-options": "nosniff",
-        # nginx holds a stream back until a buffer is full, unless told not to.
-        "x-accel-buffering": "no",
-    }
 
 
 def _check_body(request: Request) -> None:

@@ -17,6 +17,7 @@ from db.migrate import DatabaseTooNew, migrate
 from server.credentials import Credentials, credentials
 from server.failures import CannotStart
 from server.settings import DEFAULT_MOST_AGENTS, PREFIX, Settings
+from trunkline.audit.actors import SYSTEM, Actor, command_line
 from trunkline.budgets.running import running_budgets
 from trunkline.catalog.known import KnownCatalog
 from trunkline.catalog.seeding import refresh_catalog
@@ -25,6 +26,7 @@ from trunkline.events import EventBus
 from trunkline.failover.slots import DEFAULT_RUNNING
 from trunkline.gateway.running import running_gateway
 from trunkline.gateway.state import GatewayState
+from trunkline.gateway.traces import RequestTraces
 from trunkline.processes.announcing import COMMAND_LINE, Announcer
 from trunkline.processes.bus import Bus, NoBus
 from trunkline.processes.following import following
@@ -56,7 +58,7 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
 
 @asynccontextmanager
 async def running_services(
-    settings: Settings, held: Credentials | None = None
+    settings: Settings, held: Credentials | None = None, traces: RequestTraces | None = None
 ) -> AsyncIterator[Services]:
     """Everything that the work needs, on a database that was migrated and seeded.
 
@@ -82,6 +84,7 @@ async def running_services(
                 most_agents=settings.most_agents,
                 provider_concurrency=settings.provider_concurrency,
                 bus=bus,
+                traces=traces,
             ) as services,
         ):
             # What is loaded by now stays: collections needn't look at all of it again, which
@@ -120,6 +123,7 @@ async def command_services(settings: Settings) -> AsyncIterator[Services]:
             most_agents=settings.most_agents,
             bus=bus,
             writer=COMMAND_LINE,
+            actor=command_line(),
         ) as services,
     ):
         yield services
@@ -156,11 +160,13 @@ async def services_on(
     provider_concurrency: int = DEFAULT_RUNNING,
     bus: Bus | None = None,
     writer: str | None = None,
+    actor: Actor = SYSTEM,
+    traces: RequestTraces | None = None,
 ) -> AsyncIterator[Services]:
     """Everything that the work needs on a database that is open and migrated.
 
     `bus` brings word to other processes, and `writer` is this one's name there: a new one where
-    it is left out.
+    it is left out. `actor` is in whose name it changes configuration of itself.
     """
     known = catalog or KnownCatalog()
     events = EventBus()
@@ -177,7 +183,9 @@ async def services_on(
             started_at=clock(),
             agents=KnownAgents(most_agents),
             announcer=Announcer(clock, writer=writer, bus=bus),
+            actor=actor,
             gateway=GatewayState.new(events, clock, most_running=provider_concurrency),
+            traces=traces,
         )
         yield services
         await services.recording.drain()

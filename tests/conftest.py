@@ -17,6 +17,7 @@ from typing import Any
 from uuid import uuid4
 
 import asyncpg
+import hypothesis
 import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
@@ -42,6 +43,10 @@ def skip_or_fail(reason: str) -> None:
         pytest.fail(f"CI must have it: {reason}")
     pytest.skip(reason)
 
+
+# Half of Hypothesis' own number: each runs at every commit, and `make fuzz` runs what has no end.
+hypothesis.settings.register_profile("suite", max_examples=50)
+hypothesis.settings.load_profile("suite")
 
 # Every test passes with TRUNKLINE_COMPILED=false, and with true.
 schema.execute_compiled(compiled=Settings().compiled)

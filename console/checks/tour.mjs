@@ -183,6 +183,15 @@ assert.deepEqual(
 const token = { input: { id: listed.id } };
 assert.equal((await step("RevokeAccessToken", token)).deletedId, listed.id);
 
+// Who changed what: the tour itself, with its keys as masks.
+const log = await step("AuditLog", { first: 3, filter: { objectKinds: ["ACCESS_TOKEN"] } });
+assert.deepEqual(
+  log.nodes.map((entry) => entry.action),
+  ["revokeAccessToken", "rotateAccessToken", "createAccessToken"],
+);
+assert.ok(!JSON.stringify(log).includes(made.token));
+assert.equal((await step("AuditCount", { filter: { objectIds: [chain.id] } })).totalCount, 3);
+
 // Changes.
 for (const name of [
   "ProviderOverviewChanges",

@@ -11,13 +11,13 @@ from graphql import ASTValidationRule, DocumentNode, GraphQLError, GraphQLSchema
 from graphql import validate as validated
 from graphql.validation import specified_rules
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
-from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from schema.limits.bounds import MOST_TOKENS
 from schema.limits.cost import OperationCost
 from schema.limits.document_size import NESTED_TOO_DEEPLY, size_errors
 from schema.limits.formula import Variables
 from schema.limits.introspection import NoIntrospection
+from schema.limits.one_of import OneOfVariables
 
 MOST_KNOWN = 256
 LONGEST_KNOWN = 16_384
@@ -31,7 +31,7 @@ _FRAMES_IN_RESERVE = 60
 _RULES: tuple[type[ASTValidationRule], ...] = (
     *specified_rules,
     MaybeNullValidationRule,
-    OneOfInputValidationRule,
+    OneOfVariables,
 )
 
 

@@ -63,6 +63,8 @@ _USUAL = {
     "attempts": MOST_STEPS,
     "usedBy": 20,
     "userErrors": 5,
+    # Of an entry of the audit log: most changes are of a field or two.
+    "fieldChanges": 8,
     # Of an access token: few are limited at all.
     "failoverChains": 5,
 }

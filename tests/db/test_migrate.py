@@ -17,6 +17,8 @@ from sqlalchemy import Connection, inspect, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 import db.migrate
+from db.access_tokens import find_token
+from db.audit_log import last_audit_entry
 from db.columns import to_microseconds
 from db.engine import Database
 from db.installation import installation_id
@@ -176,6 +178,27 @@ async def test_rollups_of_the_first_schema_are_made_anew_on_every_level(
         for level, sums in enumerate(sum_levels(events))
         for key, parts in sums.items()
     }
+
+
+async def test_the_audit_log_begins_empty_in_a_database_that_has_had_none(
+    bare_database: Database,
+) -> None:
+    async def fill(connection: AsyncConnection) -> None:
+        await connection.run_sync(lambda sync: at_revision("0007", sync))
+        await connection.execute(
+            text(
+                "INSERT INTO access_tokens (name, name_folded, token_hash, masked, scopes, "
+                "created_at) VALUES ('t', 't', :hash, 'tl_…4f2A', '[\"READ\"]', 1)"
+            ),
+            {"hash": b"hash"},
+        )
+
+    await bare_database.transact(fill)
+    await migrate(bare_database)
+    async with bare_database.read() as connection:
+        assert await connection.run_sync(differences) == []
+        assert await find_token(connection, b"hash") is not None
+        assert await last_audit_entry(connection) == 0
 
 
 def test_files_are_named_after_their_revisions_in_order() -> None:

@@ -19,6 +19,7 @@ from graphql.utilities import ast_from_value
 from strawberry.types.field import StrawberryField
 
 from db.access_tokens import AccessTokenRow
+from db.audit_log import AuditActorRow, AuditEntryRow, FieldChangeRow
 from db.budget_alerts import AlertRow
 from db.budget_webhooks import DeliveryRow
 from db.budgets import BudgetRow, BudgetScopeRow, BudgetWebhookRow
@@ -157,6 +158,9 @@ ROWS: dict[str, type] = {
     "AccessToken": AccessTokenRow,
     "CreateAccessTokenPayload": TokenOutcome,
     "RotateAccessTokenPayload": TokenOutcome,
+    "AuditActor": AuditActorRow,
+    "AuditFieldChange": FieldChangeRow,
+    "AuditEntry": AuditEntryRow,
     "Budget": BudgetRow,
     "BudgetScope": BudgetScopeRow,
     "BudgetState": BudgetState,

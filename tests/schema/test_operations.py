@@ -8,16 +8,25 @@ from typing import Any
 import pytest
 from graphql import OperationDefinitionNode, OperationType, parse, print_ast
 
+from db.vocabulary import AuditActorKind
 from resolvers.context import OperationContext
 from schema.root import schema
 from server.simulated.app import running_simulator
 from server.simulated.behaviour import Behaviour
+from tests.audit_entries import entries_of
 from tests.conftest import Execute
+from trunkline.audit.actions import ACTIONS
 from trunkline.providers.seeding import seed_providers
 from trunkline.services import Services
 
 FOLDER = Path(__file__).parents[2] / "graphql" / "operations"
 KEY = "simulated-key-0123456789"
+NOT_CONFIGURATION = {
+    "recordUsage": "usage is what happened, not how anything is set up, and is counted itself",
+    "testConnection": "a test tells how a provider does; what it is configured with stays",
+    "runFailoverChain": "a request, which is listed among gatewayRequests",
+}
+"""The mutations that leave nothing in the audit log, and why."""
 
 
 def operations() -> dict[str, tuple[str, OperationType]]:
@@ -63,6 +72,23 @@ async def run(execute: Execute, name: str, **variables: Any) -> dict[str, Any]:
     return await execute(OPERATIONS[name][0], **variables)
 
 
+def test_every_mutation_is_audited_or_says_why_not() -> None:
+    """That those which are audited leave an entry, the dashboard's day below proves one by one."""
+    mutation = schema._schema.mutation_type
+    assert mutation is not None
+    assert set(ACTIONS) & NOT_CONFIGURATION.keys() == set()
+    assert set(mutation.fields) - set(ACTIONS) == NOT_CONFIGURATION.keys(), (
+        "a mutation that changes configuration goes through `Services.change`, and its name into "
+        "`trunkline/audit/actions.py`; one that doesn't is listed here with the reason"
+    )
+    run_below = {
+        f"{name[0].lower()}{name[1:]}"
+        for name, (_, kind) in OPERATIONS.items()
+        if kind is OperationType.MUTATION
+    }
+    assert run_below == set(mutation.fields)
+
+
 async def test_a_dashboards_day(services: Services, execute: Execute, simulator: str) -> None:
     """All of them in one story: each runs on what those before it made."""
     await seed_providers(services.database, services.catalog, services.clock)
@@ -70,7 +96,18 @@ async def test_a_dashboards_day(services: Services, execute: Execute, simulator:
 
     async def do(name: str, **variables: Any) -> Any:
         done.add(name)
+        before = len(await entries_of(services))
         data = await run(execute, name, **variables)
+        new = (await entries_of(services))[before:]
+        mutation = name[0].lower() + name[1:]
+        if OPERATIONS[name][1] is OperationType.MUTATION and mutation not in NOT_CONFIGURATION:
+            (entry,) = new
+            assert entry.action == mutation
+            assert (entry.actor.kind, entry.actor.name) == (AuditActorKind.ADMIN, "tests")
+            assert entry.request_id == "request-1"
+            assert entry.before != entry.after
+        else:
+            assert not new, f"{name} leaves entries, though it changes no configuration"
         payload: Any = data.get(name[0].lower() + name[1:])
         if OPERATIONS[name][1] is OperationType.MUTATION:
             assert payload["userErrors"] == [], payload

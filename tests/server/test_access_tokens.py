@@ -140,6 +140,7 @@ NDJSON = {"Content-Type": "application/x-ndjson"}
 ROUTES: list[tuple[AccessScope, Asking]] = [
     (AccessScope.READ, lambda client, sent: client.get("/schema.graphql", headers=sent)),
     (AccessScope.READ, lambda client, sent: client.get("/export/usage", headers=sent)),
+    (AccessScope.ADMIN, lambda client, sent: client.get("/export/audit", headers=sent)),
     (
         AccessScope.INGEST,
         lambda client, sent: client.post("/import/usage", content=b"", headers=sent | NDJSON),
@@ -147,7 +148,7 @@ ROUTES: list[tuple[AccessScope, Asking]] = [
 ]
 
 
-@pytest.mark.parametrize(("scope", "asking"), ROUTES, ids=["schema", "export", "import"])
+@pytest.mark.parametrize(("scope", "asking"), ROUTES, ids=["schema", "export", "audit", "import"])
 async def test_each_route_takes_its_scope(
     served: Served, scope: AccessScope, asking: Asking
 ) -> None:

@@ -20,6 +20,7 @@ from websockets.sync.client import connect
 
 import trunkline
 from server.sign_in import COOKIE
+from tests.program import run_program
 
 PROGRAM = str(Path(sys.executable).with_name("trunkline"))
 TOKEN = "token-for-the-command-line"
@@ -31,14 +32,7 @@ def environment(data_dir: Path, **more: str) -> dict[str, str]:
 
 
 def run(data_dir: Path, *arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [PROGRAM, *arguments],
-        env=environment(data_dir, **more),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return run_program(arguments, environment(data_dir, **more))
 
 
 @dataclass
@@ -135,6 +129,13 @@ def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
         ended = run(tmp_path / "data", "serve", "--port", port)
     assert ended.returncode == 2
     assert ended.stderr.startswith(f"trunkline: TRUNKLINE_PORT: {port} is taken")
+
+
+def test_a_mistake_ends_the_program_itself_with_2(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [PROGRAM, "nonsense"], env=environment(tmp_path), capture_output=True, timeout=60
+    )
+    assert (ended.returncode, ended.stdout) == (2, b"")
 
 
 def test_version_and_help(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from db.engine import Database
 from db.vocabulary import ProviderKind
 from server.wiring import services_on
 from tests.conftest import SECRET_KEY
+from tests.program import run_program
 from trunkline.access.known import KnownTokens
 from trunkline.catalog.changes import NewModel, create_model
 from trunkline.clock import system_clock
@@ -40,14 +41,7 @@ class CommandLine:
         }
 
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [PROGRAM, "token", *arguments],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        return run_program(["token", *arguments], self.environment)
 
     def made(self, *arguments: str) -> str:
         """The token that a command prints: nothing else goes to stdout."""

@@ -25,6 +25,7 @@ from server.progress import Progress
 from server.store_commands import is_served
 from tests.conftest import SECRET_KEY
 from tests.console.live_server import running_server
+from tests.program import run_program
 from trunkline.catalog.known import KnownCatalog
 from trunkline.clock import system_clock
 from trunkline.providers.seeding import seed_providers
@@ -43,15 +44,7 @@ class CommandLine:
     database_url: str
 
     def run(self, *arguments: str, given: str | None = None) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [PROGRAM, "usage", *arguments],
-            env=self.environment,
-            input=given,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        return run_program(["usage", *arguments], self.environment, given=given)
 
     @contextmanager
     def importing_stdin(self) -> Iterator["subprocess.Popen[bytes]"]:

@@ -20,6 +20,7 @@ from db.tables import usage_rollups
 from db.vocabulary import ProviderKind
 from tests.conftest import SECRET_KEY, SetClock
 from tests.console.live_server import LiveServer, running_server
+from tests.program import run_program
 from trunkline.providers.changes import NewProvider, create_provider
 from trunkline.services import Services
 from trunkline.usage.intake import NewUsageEvent
@@ -31,14 +32,7 @@ DAYS = 60
 
 
 def verify(environment: Mapping[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [PROGRAM, "usage", "verify", *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return run_program(["usage", "verify", *arguments], environment)
 
 
 @pytest.fixture

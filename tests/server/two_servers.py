@@ -3,8 +3,6 @@
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +14,7 @@ import aiohttp
 
 from tests.conftest import SECRET_KEY
 from tests.console.live_server import ADMIN_TOKEN, PATIENCE_SECONDS, _started, _wait_for_link
+from tests.program import run_program
 
 BEARER = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
 _keys = count()
@@ -31,15 +30,10 @@ class Pair:
 
     async def run(self, *arguments: str, given: str = "") -> int:
         """Run a command beside the servers; gives its exit status."""
-        process = await asyncio.create_subprocess_exec(
-            str(Path(sys.executable).with_name("trunkline")),
-            *arguments,
-            env=dict(self.environment),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+        ended = await asyncio.to_thread(
+            run_program, arguments, self.environment, given=given, timeout_seconds=PATIENCE_SECONDS
         )
-        await asyncio.wait_for(process.communicate(given.encode()), PATIENCE_SECONDS)
-        return process.returncode or 0
+        return ended.returncode
 
 
 @contextmanager

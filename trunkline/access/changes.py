@@ -22,6 +22,8 @@ from trunkline.access.inputs import (
     checked_name,
     checked_scopes,
 )
+from trunkline.audit.changes import Change, created, deleted, updated
+from trunkline.audit.showing import shown_token
 from trunkline.changes import Problems, not_found
 from trunkline.errors import Problem, ProblemCode, Refused
 from trunkline.events import AccessTokenChanged
@@ -38,9 +40,6 @@ class TokenMade:
 
     token: AccessTokenRow
     text: str = field(repr=False)
-
-
-_Made = tuple[TokenMade, list[AccessTokenChanged]]
 
 
 def generate_token() -> str:
@@ -67,7 +66,7 @@ async def create_token(services: Services, new: NewAccessToken) -> TokenMade:
     noted = problems.found
     text = generate_token()
 
-    async def create(connection: Connection) -> _Made:
+    async def create(connection: Connection) -> Change[TokenMade]:
         found = Problems()
         name_fits = not any(one.field == ("name",) for one in noted)
         taken = await store.find_token_by_name(connection, name) if name_fits else None
@@ -93,9 +92,11 @@ async def create_token(services: Services, new: NewAccessToken) -> TokenMade:
         )
         if token_id is None:  # Another call took the name in this moment.
             raise Refused([_taken(name)])
-        return await _made(connection, token_id, text, ChangeKind.CREATED)
+        token = await _present(connection, token_id)
+        events = [AccessTokenChanged(ChangeKind.CREATED, token_id)]
+        return Change(TokenMade(token, text), events, created(shown_token(token)))
 
-    return await services.commit(create)
+    return await services.change("createAccessToken", create)
 
 
 async def rotate_token(services: Services, token_id: int, grace_seconds: int) -> TokenMade:
@@ -107,7 +108,7 @@ async def rotate_token(services: Services, token_id: int, grace_seconds: int) ->
     problems.refuse_if_any()
     text = generate_token()
 
-    async def rotate(connection: Connection) -> _Made:
+    async def rotate(connection: Connection) -> Change[TokenMade]:
         current = await store.lock_token(connection, token_id)
         if current is None:
             raise not_found(("id",), "access token")
@@ -123,9 +124,12 @@ async def rotate_token(services: Services, token_id: int, grace_seconds: int) ->
             previous_until=now + grace,
             now=now,
         )
-        return await _made(connection, token_id, text, ChangeKind.UPDATED)
+        token = await _present(connection, token_id)
+        changes = updated(shown_token(current), shown_token(token), replaced=["masked"])
+        events = [AccessTokenChanged(ChangeKind.UPDATED, token_id)]
+        return Change(TokenMade(token, text), events, changes)
 
-    return await services.commit(rotate)
+    return await services.change("rotateAccessToken", rotate)
 
 
 async def revoke_token(services: Services, token_id: int) -> None:
@@ -134,19 +138,19 @@ async def revoke_token(services: Services, token_id: int) -> None:
     Raises `Refused`: NOT_FOUND.
     """
 
-    async def revoke(connection: Connection) -> tuple[None, list[AccessTokenChanged]]:
+    async def revoke(connection: Connection) -> Change[None]:
         current = await store.lock_token(connection, token_id)
         if current is None:
             raise not_found(("id",), "access token")
         await store.delete_token(connection, current)
-        return None, [AccessTokenChanged(ChangeKind.DELETED, token_id)]
+        events = [AccessTokenChanged(ChangeKind.DELETED, token_id)]
+        return Change(None, events, deleted(shown_token(current)))
 
-    await services.commit(revoke)
+    await services.change("revokeAccessToken", revoke)
 
 
-async def _made(connection: Connection, token_id: int, text: str, kind: ChangeKind) -> _Made:
-    token = (await store.load_tokens(connection, [token_id]))[token_id]
-    return TokenMade(token, text), [AccessTokenChanged(kind, token_id)]
+async def _present(connection: Connection, token_id: int) -> AccessTokenRow:
+    return (await store.load_tokens(connection, [token_id]))[token_id]
 
 
 def _taken(name: str) -> Problem:

@@ -16,6 +16,8 @@ from db import usage as stored_usage
 from db.budgets import BudgetRow, BudgetWebhookRow
 from db.engine import Connection
 from db.vocabulary import BudgetScopeKind, ChangeKind
+from trunkline.audit.changes import Change, created, deleted, nothing_changed, updated
+from trunkline.audit.showing import shown_budget
 from trunkline.budgets.inputs import (
     MOST_BUDGETS,
     BudgetUpdate,
@@ -52,9 +54,6 @@ class BudgetSaved:
     webhook_secret: str | None = field(default=None, repr=False)
 
 
-_Changed = tuple[BudgetSaved, list[BudgetChanged]]
-
-
 async def create_budget(services: Services, new: NewBudget) -> BudgetSaved:
     """Create a budget. Raises `Refused` with every problem: INVALID, NOT_FOUND, TOO_MANY."""
     problems = Problems()
@@ -68,7 +67,7 @@ async def create_budget(services: Services, new: NewBudget) -> BudgetSaved:
         url = checked_webhook_url(problems, new.webhook_url, services.outgoing)
     noted = problems.found
 
-    async def create(connection: Connection) -> _Changed:
+    async def create(connection: Connection) -> Change[BudgetSaved]:
         found = Problems()
         if not await _exists(connection, kind, scope_id):
             field_name, what = _FIELDS[kind]
@@ -98,9 +97,10 @@ async def create_budget(services: Services, new: NewBudget) -> BudgetSaved:
         if url is not None:
             secret = await _store_new_webhook(services, connection, budget_id, url)
         budget = await _present(connection, budget_id)
-        return BudgetSaved(budget, secret), [_changed(ChangeKind.CREATED, budget)]
+        events = [_changed(ChangeKind.CREATED, budget)]
+        return Change(BudgetSaved(budget, secret), events, created(shown_budget(budget)))
 
-    return await services.commit(create)
+    return await services.change("createBudget", create)
 
 
 async def update_budget(services: Services, change: BudgetUpdate) -> BudgetSaved:
@@ -110,7 +110,7 @@ async def update_budget(services: Services, change: BudgetUpdate) -> BudgetSaved
     Raises `Refused`: NOT_FOUND, VERSION_CONFLICT, and every problem of the input.
     """
 
-    async def update(connection: Connection) -> _Changed:
+    async def update(connection: Connection) -> Change[BudgetSaved]:
         current = await _held(connection, change.id, change.expected_version)
         problems = Problems()
         columns = _columns(problems, change, current)
@@ -120,15 +120,19 @@ async def update_budget(services: Services, change: BudgetUpdate) -> BudgetSaved
         problems.refuse_if_any(current)
         moves = url is not UNSET and _moves(current.webhook, url)
         if not columns and not moves:
-            return BudgetSaved(current), []
+            return nothing_changed(BudgetSaved(current))
         secret = None
         if moves and url is not UNSET:
             secret = await _move_webhook(services, connection, current, url)
         await store.update_budget(connection, current.id, columns, now=services.clock())
         budget = await _present(connection, current.id)
-        return BudgetSaved(budget, secret), [_changed(ChangeKind.UPDATED, budget)]
+        changes = updated(
+            shown_budget(current), shown_budget(budget), replaced=["webhook"] if moves else []
+        )
+        events = [_changed(ChangeKind.UPDATED, budget)]
+        return Change(BudgetSaved(budget, secret), events, changes)
 
-    return await services.commit(update)
+    return await services.change("updateBudget", update)
 
 
 async def rotate_webhook_secret(
@@ -139,7 +143,7 @@ async def rotate_webhook_secret(
     Raises `Refused`: NOT_FOUND, VERSION_CONFLICT, INVALID where there is no webhook.
     """
 
-    async def rotate(connection: Connection) -> _Changed:
+    async def rotate(connection: Connection) -> Change[BudgetSaved]:
         current = await _held(connection, budget_id, expected_version)
         webhook = current.webhook
         if webhook is None:
@@ -162,9 +166,11 @@ async def rotate_webhook_secret(
         )
         await store.update_budget(connection, current.id, {}, now=now)
         budget = await _present(connection, current.id)
-        return BudgetSaved(budget, secret), [_changed(ChangeKind.UPDATED, budget)]
+        changes = updated(shown_budget(current), shown_budget(budget), replaced=["webhook"])
+        events = [_changed(ChangeKind.UPDATED, budget)]
+        return Change(BudgetSaved(budget, secret), events, changes)
 
-    return await services.commit(rotate)
+    return await services.change("rotateBudgetWebhookSecret", rotate)
 
 
 async def delete_budget(services: Services, budget_id: int, expected_version: int | None) -> None:
@@ -173,13 +179,14 @@ async def delete_budget(services: Services, budget_id: int, expected_version: in
     What its webhook still had to get is given up.
     """
 
-    async def remove(connection: Connection) -> tuple[None, list[BudgetChanged]]:
+    async def remove(connection: Connection) -> Change[None]:
         current = await _held(connection, budget_id, expected_version)
         await store.delete_budget(connection, budget_id, now=services.clock())
         await deliveries.fail_pending(connection, budget_id, error=REMOVED)
-        return None, [_changed(ChangeKind.DELETED, current)]
+        events = [_changed(ChangeKind.DELETED, current)]
+        return Change(None, events, deleted(shown_budget(current)))
 
-    await services.commit(remove)
+    await services.change("deleteBudget", remove)
 
 
 async def _exists(connection: Connection, kind: BudgetScopeKind, scope_id: int) -> bool:

@@ -20,6 +20,8 @@ from db.budget_webhooks import ClaimedDelivery
 from db.budgets import BudgetWebhookRow
 from db.engine import Connection
 from db.vocabulary import ChangeKind, WebhookDeliveryStatus
+from trunkline.audit.changes import Change, Changes, updated
+from trunkline.audit.showing import shown_budget
 from trunkline.budgets.secrets import signing_secrets
 from trunkline.budgets.webhooks import check_webhook_url, signed_headers
 from trunkline.events import BudgetAlerted, BudgetChanged, Subscription
@@ -180,8 +182,9 @@ class WebhookSender:
             status = WebhookDeliveryStatus.FAILED if ended else WebhookDeliveryStatus.PENDING
         pause = self._pause_seconds(claimed.attempts, attempt.wait_seconds)
 
-        async def note(connection: Connection) -> tuple[None, list[BudgetChanged]]:
-            await store.lock_budgets(connection, [claimed.budget_id])
+        async def note(connection: Connection) -> Change[None]:
+            held = await store.lock_budgets(connection, [claimed.budget_id])
+            changes: Changes = ()
             mine = await deliveries.finish_attempt(
                 connection,
                 claimed,
@@ -195,9 +198,14 @@ class WebhookSender:
                 await deliveries.fail_pending(
                     connection, claimed.budget_id, error=attempt.error or ""
                 )
-            return None, [BudgetChanged(ChangeKind.UPDATED, claimed.budget_id)] if mine else []
+                disabled = await store.load_budgets(connection, [claimed.budget_id])
+                for budget_id, budget in disabled.items():
+                    changes = updated(shown_budget(held[budget_id]), shown_budget(budget))
+            events = [BudgetChanged(ChangeKind.UPDATED, claimed.budget_id)] if mine else []
+            return Change(None, events, changes)
 
-        await self._services.commit(note)
+        # The receiver's answer may disable the webhook, which is configuration.
+        await self._services.change("disableBudgetWebhook", note)
 
     def _pause_seconds(self, attempts: int, wait_seconds: float | None) -> float:
         """Before the next attempt: longer each time, spread by chance, what was asked for at least.

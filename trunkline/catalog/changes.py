@@ -12,6 +12,8 @@ from db.models import ModelPricingRow, ModelRow, NewModelRow
 from db.overrides import OverrideRow, insert_override
 from db.providers import ProviderRow
 from db.vocabulary import ChangeKind, ModelCapability, ModelSource, PriceSource
+from trunkline.audit.changes import Change, created, deleted, nothing_changed, updated
+from trunkline.audit.showing import shown_model
 from trunkline.catalog.seeding import price_without_override
 from trunkline.changes import (
     LONGEST_DESCRIPTION,
@@ -89,7 +91,7 @@ async def create_model(services: Services, new: NewModel) -> ModelRow:
             problems.invalid((field,), f"{field} takes 1 to {_MOST_TOKENS}")
     _check_override(problems, new.price_override)
 
-    async def create(connection: Connection) -> tuple[ModelRow, list[ModelChanged]]:
+    async def create(connection: Connection) -> Change[ModelRow]:
         provider = await stored_providers.lock_provider(connection, new.provider_id)
         if provider is None:
             raise Refused([*problems.found, *not_found(("providerId",), "provider").problems])
@@ -123,9 +125,10 @@ async def create_model(services: Services, new: NewModel) -> ModelRow:
         if new.price_override is not None:
             await _store_override(services, connection, model_id, new.price_override)
         model = await _present(connection, model_id)
-        return model, [_changed(ChangeKind.CREATED, model, provider)]
+        events = [_changed(ChangeKind.CREATED, model, provider)]
+        return Change(model, events, created(shown_model(model, provider)))
 
-    return await services.commit(create)
+    return await services.change("createModel", create)
 
 
 async def update_model(services: Services, change: ModelUpdate) -> ModelRow:
@@ -135,7 +138,7 @@ async def update_model(services: Services, change: ModelUpdate) -> ModelRow:
     Raises `Refused`: NOT_FOUND, VERSION_CONFLICT, INVALID.
     """
 
-    async def update(connection: Connection) -> tuple[ModelRow, list[ModelChanged]]:
+    async def update(connection: Connection) -> Change[ModelRow]:
         current = await _held(connection, change.id, change.expected_version)
         provider = await stored_providers.find_provider(connection, current.provider_id)
         if provider is None:
@@ -164,12 +167,13 @@ async def update_model(services: Services, change: ModelUpdate) -> ModelRow:
                 else _override_pricing(services, override)
             )
         if not columns:
-            return current, []
+            return nothing_changed(current)
         await store.update_model(connection, current.id, columns, now=services.clock())
         model = await _present(connection, current.id)
-        return model, [_changed(ChangeKind.UPDATED, model, provider)]
+        changes = updated(shown_model(current, provider), shown_model(model, provider))
+        return Change(model, [_changed(ChangeKind.UPDATED, model, provider)], changes)
 
-    return await services.commit(update)
+    return await services.change("updateModel", update)
 
 
 async def delete_model(services: Services, model_id: int, expected_version: int | None) -> None:
@@ -179,7 +183,7 @@ async def delete_model(services: Services, model_id: int, expected_version: int 
     with the chains that use it.
     """
 
-    async def remove(connection: Connection) -> tuple[None, list[ModelChanged]]:
+    async def remove(connection: Connection) -> Change[None]:
         current = await _held(connection, model_id, expected_version)
         provider = await stored_providers.find_provider(connection, current.provider_id)
         if provider is None:
@@ -212,9 +216,10 @@ async def delete_model(services: Services, model_id: int, expected_version: int 
                 used_by=[chains[one] for one in using],
             )
         await store.delete_model(connection, model_id, now=services.clock())
-        return None, [_changed(ChangeKind.DELETED, current, provider)]
+        events = [_changed(ChangeKind.DELETED, current, provider)]
+        return Change(None, events, deleted(shown_model(current, provider)))
 
-    await services.commit(remove)
+    await services.change("deleteModel", remove)
 
 
 def _check_override(problems: Problems, override: PriceOverride | None) -> None:

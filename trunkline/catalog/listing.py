@@ -1,5 +1,6 @@
 """Bring a provider's models in line with what it lists, and the use case that asks it."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from db import models as store
@@ -7,7 +8,8 @@ from db import providers as stored_providers
 from db.engine import Connection
 from db.models import ModelRow, NewModelRow
 from db.providers import ConnectionTestRow, ProviderRow
-from db.vocabulary import ChangeKind, ModelSource
+from db.vocabulary import AuditObjectKind, ChangeKind, ModelSource
+from trunkline.audit.changes import Change, Changes, Shown, updated
 from trunkline.catalog.capabilities import without_edition
 from trunkline.catalog.seeding import known_row, price_without_override
 from trunkline.changes import not_found
@@ -49,7 +51,7 @@ async def sync_models(services: Services, provider_id: int) -> Synced:
             detail=tested.test,
         )
 
-    async def apply(connection: Connection) -> tuple[Synced, list[ModelChanged]]:
+    async def apply(connection: Connection) -> Change[Synced]:
         provider = await stored_providers.lock_provider(connection, provider_id)
         if provider is None:
             raise not_found(("providerId",), "provider")
@@ -63,9 +65,28 @@ async def sync_models(services: Services, provider_id: int) -> Synced:
             ModelChanged(kind=kind, id=one, provider_id=provider.id, provider_slug=provider.slug)
             for kind, one in changes
         ]
-        return Synced(provider, tested.test, len(added), len(gone)), events
+        synced = Synced(provider, tested.test, len(added), len(gone))
+        models = await store.models_of_provider(connection, provider_id)
+        return Change(synced, events, _entered(provider, models, added, gone, others))
 
-    return await services.commit(apply)
+    return await services.change("syncModels", apply)
+
+
+def _entered(
+    provider: ProviderRow, models: Mapping[str, ModelRow], *changed: Sequence[int]
+) -> Changes:
+    """What a sync changed, for the audit log: models by their names, in one entry."""
+    names = {model.id: name for name, model in models.items()}
+    fields = ("modelsAdded", "modelsDeprecated", "modelsUpdated")
+
+    def shown(*ids: Sequence[int]) -> Shown:
+        named = {
+            field: sorted(names[one] for one in listed)
+            for field, listed in zip(fields, ids, strict=True)
+        }
+        return Shown(AuditObjectKind.PROVIDER, provider.id, provider.slug, named)
+
+    return updated(shown((), (), ()), shown(*changed))
 
 
 def _moved() -> Problem:

@@ -13,6 +13,9 @@ from db.installation import hold_installation, install_value, installed_value
 from db.models import ModelPricingRow, ModelRow, NewModelRow
 from db.providers import ProviderRow
 from db.vocabulary import ModelSource, PriceSource, ProviderKind
+from trunkline.audit.actors import SYSTEM
+from trunkline.audit.changes import leave_entries, updated
+from trunkline.audit.showing import shown_catalog
 from trunkline.catalog.known import KnownCatalog, KnownModel
 from trunkline.clock import Clock
 from trunkline.events import ModelChanged
@@ -63,11 +66,14 @@ async def refresh_catalog(database: Database, catalog: KnownCatalog, clock: Cloc
 
     async def refresh(connection: Connection) -> bool:
         await hold_installation(connection)
-        if await installed_value(connection, _EDITION) == present:
+        before = await installed_value(connection, _EDITION)
+        if before == present:
             return False
         for provider in await stored_providers.all_providers(connection):
             await seed_catalog(connection, catalog, provider, now=clock())
         await install_value(connection, _EDITION, present)
+        changes = updated(shown_catalog(before), shown_catalog(present))
+        await leave_entries(connection, SYSTEM, "refreshCatalog", changes, clock())
         # Servers that run already hear of it by the poll: their subscribers read models anew.
         await count_seeding(connection, (ModelChanged,), clock())
         return True

@@ -5,7 +5,7 @@ credit is refused, a model's where its attempts fail. Touched by the event loop'
 is this process's own.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -104,6 +104,11 @@ class Breakers:
             return Health(CircuitState.CLOSED, None, None, RecentAttempts(0, 0, None, None))
         wait = None if circuit.probe_at is None else max(0.0, circuit.probe_at - now)
         return Health(circuit.state, wait, circuit.opened_by, circuit.recent.summary(now))
+
+    def states(self) -> Iterable[tuple[CircuitOf, int, CircuitState]]:
+        """Where each circuit stands that was ever needed."""
+        for (of, one), circuit in self._circuits.items():
+            yield of, one, circuit.state
 
     def traffic(self, provider_id: int) -> tuple[int, int]:
         """Attempts at a provider in the last thirty seconds, and how many of them failed."""

@@ -10,6 +10,8 @@ from db import models as stored_models
 from db.chains import ChainRow, StepValues
 from db.engine import Connection
 from db.vocabulary import ChangeKind, Delivery
+from trunkline.audit.changes import Change, created, deleted, nothing_changed, updated
+from trunkline.audit.showing import shown_chain
 from trunkline.changes import (
     LONGEST_DESCRIPTION,
     LONGEST_NAME,
@@ -24,9 +26,6 @@ from trunkline.errors import Problem, ProblemCode, Refused
 from trunkline.events import FailoverChainChanged
 from trunkline.failover.steps import StepInput, checked_steps
 from trunkline.services import Services
-
-Changed = tuple[ChainRow, list[FailoverChainChanged]]
-"""What a transaction answers, and what it has to tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +68,7 @@ async def create_chain(services: Services, new: NewChain) -> ChainRow:
     )
     noted = problems.found
 
-    async def create(connection: Connection) -> Changed:
+    async def create(connection: Connection) -> Change[ChainRow]:
         found = Problems()
         await _check_models(connection, found, new.steps, steps)
         slug = new.slug
@@ -95,9 +94,10 @@ async def create_chain(services: Services, new: NewChain) -> ChainRow:
             )
         await store.replace_steps(connection, chain_id, steps)
         chain = await _present(connection, chain_id)
-        return chain, [_changed(ChangeKind.CREATED, chain)]
+        changes = created(await shown_chain(connection, chain))
+        return Change(chain, [_changed(ChangeKind.CREATED, chain)], changes)
 
-    return await services.commit(create)
+    return await services.change("createFailoverChain", create)
 
 
 async def update_chain(services: Services, change: ChainUpdate) -> ChainRow:
@@ -106,7 +106,7 @@ async def update_chain(services: Services, change: ChainUpdate) -> ChainRow:
     Raises `Refused`: NOT_FOUND, VERSION_CONFLICT, and every problem of the input.
     """
 
-    async def update(connection: Connection) -> Changed:
+    async def update(connection: Connection) -> Change[ChainRow]:
         current = await _held(connection, change.id, change.expected_version)
         problems = Problems()
         columns: dict[str, Any] = {}
@@ -133,14 +133,16 @@ async def update_chain(services: Services, change: ChainUpdate) -> ChainRow:
         if steps is not None and steps == _values(current):
             steps = None
         if not columns and steps is None:
-            return current, []
+            return nothing_changed(current)
+        before = await shown_chain(connection, current)
         if steps is not None:
             await store.replace_steps(connection, current.id, steps)
         await store.update_chain(connection, current.id, columns, now=services.clock())
         chain = await _present(connection, current.id)
-        return chain, [_changed(ChangeKind.UPDATED, chain)]
+        changes = updated(before, await shown_chain(connection, chain))
+        return Change(chain, [_changed(ChangeKind.UPDATED, chain)], changes)
 
-    return await services.commit(update)
+    return await services.change("updateFailoverChain", update)
 
 
 async def reorder_chain(
@@ -151,7 +153,7 @@ async def reorder_chain(
     Raises `Refused`: NOT_FOUND, VERSION_CONFLICT, DUPLICATE, INVALID for a step that is missing.
     """
 
-    async def reorder(connection: Connection) -> Changed:
+    async def reorder(connection: Connection) -> Change[ChainRow]:
         current = await _held(connection, chain_id, expected_version)
         problems = Problems()
         present = [step.id for step in current.steps]
@@ -168,13 +170,15 @@ async def reorder_chain(
             )
         problems.refuse_if_any(current)
         if present == list(step_ids):
-            return current, []
+            return nothing_changed(current)
+        before = await shown_chain(connection, current)
         await store.reorder_steps(connection, step_ids)
         await store.update_chain(connection, current.id, {}, now=services.clock())
         chain = await _present(connection, current.id)
-        return chain, [_changed(ChangeKind.UPDATED, chain)]
+        changes = updated(before, await shown_chain(connection, chain))
+        return Change(chain, [_changed(ChangeKind.UPDATED, chain)], changes)
 
-    return await services.commit(reorder)
+    return await services.change("reorderFailoverChain", reorder)
 
 
 async def delete_chain(services: Services, chain_id: int, expected_version: int | None) -> None:
@@ -183,12 +187,13 @@ async def delete_chain(services: Services, chain_id: int, expected_version: int 
     Raises `Refused`: NOT_FOUND, VERSION_CONFLICT.
     """
 
-    async def remove(connection: Connection) -> tuple[None, list[FailoverChainChanged]]:
+    async def remove(connection: Connection) -> Change[None]:
         current = await _held(connection, chain_id, expected_version)
+        before = await shown_chain(connection, current)
         await store.delete_chain(connection, chain_id, now=services.clock())
-        return None, [_changed(ChangeKind.DELETED, current)]
+        return Change(None, [_changed(ChangeKind.DELETED, current)], deleted(before))
 
-    await services.commit(remove)
+    await services.change("deleteFailoverChain", remove)
 
 
 def slug_of(name: str) -> str:

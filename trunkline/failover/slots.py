@@ -6,6 +6,7 @@ only; state is this process's own.
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from trunkline.failover.watchdog import CallLater
@@ -75,6 +76,11 @@ class Slots:
         """How many requests run there, and how many wait."""
         provider = self._providers.get(provider_id)
         return (0, 0) if provider is None else (provider.running, len(provider.waiting))
+
+    def depths(self) -> Iterable[tuple[int, int, int]]:
+        """Each provider that was ever asked, how many requests run there, and how many wait."""
+        for provider_id, provider in self._providers.items():
+            yield provider_id, provider.running, len(provider.waiting)
 
 
 def _expire(place: "asyncio.Future[bool]") -> None:

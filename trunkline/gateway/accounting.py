@@ -32,7 +32,7 @@ async def store_requests(services: Services, ended: Sequence[EndedRequest]) -> N
     that may be gone in a moment.
     """
 
-    async def store(connection: Connection) -> tuple[None, list[Event]]:
+    async def store(connection: Connection) -> tuple[list[NewEventRow], list[Event]]:
         now = services.clock()
         tried = {attempt.model_id for one in ended for attempt in one.row.attempts if attempt.sent}
         overrides = await load_overrides(connection, sorted(tried))
@@ -43,16 +43,15 @@ async def store_requests(services: Services, ended: Sequence[EndedRequest]) -> N
         told: list[Event] = [GatewayRequestsRecorded(now)]
         if rows:
             inserted = await insert_events(connection, rows, now=now)
-            await add_to_rollups(
-                connection, [row for row in rows if row.idempotency_key in inserted]
-            )
+            rows = [row for row in rows if row.idempotency_key in inserted]
+            await add_to_rollups(connection, rows)
             told.append(UsageRecorded((await advance_clock(connection, now)).as_of))
         # Last: it holds the clock's row, which who records usage takes after the rollups.
         await insert_gateway_requests(connection, requests)
-        return None, told
+        return rows, told
 
     try:
-        await services.commit(store)
+        await services.commit(store, after=lambda rows: services.usage_tally.add(rows, "gateway"))
     except TotalTooLarge as error:
         raise Unstorable("a total would exceed what can be summed exactly") from error
 

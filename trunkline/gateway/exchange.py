@@ -45,6 +45,7 @@ T = TypeVar("T")
 Ended: TypeAlias = tuple[GatewayOutcome, int]
 """How a request ended, and with which status."""
 
+_NONE: Headers = {}
 CLIENT_GONE = 499
 """The status of a request whose caller left, as nginx has it."""
 STOPPED = 503
@@ -90,6 +91,7 @@ class Exchange(Generic[T]):
         self._endpoint = endpoint
         self._streamed = False
         self._means = services.gateway.means
+        self._trace = services.traces.begin() if services.traces is not None else None
         self._began = began
         self._started_at: datetime = services.clock()
         self._run = ChainRun(runnable.steps, self._means, seconds=caller.seconds)
@@ -139,7 +141,7 @@ class Exchange(Generic[T]):
             answer = await self._services.outgoing.post(
                 model.provider.kind,
                 model.provider.root + call.path,
-                headers=headers_for(model, call),
+                headers=headers_for(model, call, one),
                 body=call.body,
                 timeout_seconds=None,  # the engine watches the time
                 largest=self._wire.largest,
@@ -172,7 +174,7 @@ class Exchange(Generic[T]):
 
     def _begin(self, model: GatewayModel) -> Try:
         self._overhead_ms = self._own_time_ms()
-        one = Try(model)
+        one = Try(model, trace_headers=self._trace.attempt(model) if self._trace else _NONE)
         self._tries.append(one)
         return one
 
@@ -229,14 +231,16 @@ class Exchange(Generic[T]):
             attempts=attempts,
         )
         self.row = row
+        if self._trace is not None:
+            self._trace.ended(row, self._runnable.models)
         self._services.gateway.ledger.add(EndedRequest(row, self._runnable.models))
 
 
-def headers_for(model: GatewayModel, call: ProviderCall) -> Headers:
-    """The provider's, and those that pass from the caller."""
-    if not call.headers:
+def headers_for(model: GatewayModel, call: ProviderCall, one: Try) -> Headers:
+    """The provider's, those that pass from the caller, and those that carry a trace on."""
+    if not call.headers and not one.trace_headers:
         return model.provider.headers
-    return SecretHeaders({**call.headers, **model.provider.headers})
+    return SecretHeaders({**one.trace_headers, **call.headers, **model.provider.headers})
 
 
 def unreadable(status: int, reason: str) -> AttemptFailure:

@@ -13,6 +13,7 @@ import structlog
 
 from db.gateway_requests import NewGatewayRequest
 from trunkline.gateway.configuration import GatewayModel
+from trunkline.gateway.tally import GatewayTally
 
 log = structlog.get_logger(__name__)
 
@@ -52,6 +53,7 @@ class Ledger:
 
     def __init__(self, *, sleep: Sleep = asyncio.sleep) -> None:
         self._sleep = sleep
+        self.tally = GatewayTally()
         self._waiting: list[EndedRequest] = []
         self._has_room = asyncio.Event()
         self._has_room.set()
@@ -69,7 +71,8 @@ class Ledger:
             await self._has_room.wait()
 
     def add(self, request: EndedRequest) -> None:
-        """Store this soon."""
+        """Store this soon, and count it now."""
+        self.tally.add(request.row)
         self._waiting.append(request)
         self._arrived.set()
         self._empty.clear()

@@ -75,7 +75,7 @@ class StreamExchange(Exchange[bytes]):
             async with self._services.outgoing.stream(
                 model.provider.kind,
                 model.provider.root + call.path,
-                headers=headers_for(model, call),
+                headers=headers_for(model, call, one),
                 body=call.body,
                 timeout_seconds=None,  # the engine watches the time
             ) as answer:

@@ -7,7 +7,7 @@ from trunkline.failover.attempts import AttemptRecord
 from trunkline.gateway.answers import Usage
 from trunkline.gateway.configuration import GatewayModel
 from trunkline.gateway.estimating import tokens_of
-from trunkline.gateway.protocols import PassingStream
+from trunkline.gateway.protocols import Headers, PassingStream
 
 _LONGEST_REASON = 500
 
@@ -17,6 +17,7 @@ class Try:
     """A request to a provider. `said` is how many characters its model has said."""
 
     model: GatewayModel
+    trace_headers: Headers
     usage: Usage | None = None
     said: int = 0
     stream: PassingStream | None = None

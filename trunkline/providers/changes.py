@@ -13,6 +13,8 @@ from db import providers as store
 from db.engine import Connection
 from db.providers import ProviderRow
 from db.vocabulary import ChangeKind
+from trunkline.audit.changes import Change, created, deleted, nothing_changed, updated
+from trunkline.audit.showing import shown_provider
 from trunkline.catalog.seeding import seed_catalog
 from trunkline.changes import LONGEST_NAME, Problems, not_found, version_conflict
 from trunkline.errors import Problem, ProblemCode, Refused
@@ -53,7 +55,7 @@ async def create_provider(services: Services, new: NewProvider) -> ProviderRow:
     headers = checked_extra_headers(problems, new.extra_headers, {})
     known = services.catalog.find_provider(new.kind, new.slug, base_url) if base_url else None
 
-    async def create(connection: Connection) -> tuple[ProviderRow, list[ProviderChanged]]:
+    async def create(connection: Connection) -> Change[ProviderRow]:
         taken = Problem(ProblemCode.TAKEN, ("slug",), f"there is a provider {new.slug!r} already")
         if not problems.concern("slug") and await store.find_provider_by_slug(connection, new.slug):
             raise Refused([*problems.found, taken])
@@ -79,9 +81,10 @@ async def create_provider(services: Services, new: NewProvider) -> ProviderRow:
             connection, services.catalog, await _present(connection, provider_id), now=now
         )
         provider = await _present(connection, provider_id)
-        return provider, [_changed(ChangeKind.CREATED, provider)]
+        events = [_changed(ChangeKind.CREATED, provider)]
+        return Change(provider, events, created(shown_provider(provider)))
 
-    return await services.commit(create)
+    return await services.change("createProvider", create)
 
 
 async def update_provider(services: Services, change: ProviderUpdate) -> ProviderRow:
@@ -90,7 +93,7 @@ async def update_provider(services: Services, change: ProviderUpdate) -> Provide
     Raises `Refused`: NOT_FOUND, VERSION_CONFLICT, INVALID.
     """
 
-    async def update(connection: Connection) -> tuple[ProviderRow, list[ProviderChanged]]:
+    async def update(connection: Connection) -> Change[ProviderRow]:
         current = await _held(connection, change.id, change.expected_version)
         checked = checked_update(services, current, change)
         columns = checked.columns
@@ -103,7 +106,7 @@ async def update_provider(services: Services, change: ProviderUpdate) -> Provide
         if checked.extra_headers is not None:
             await _seal_headers(services, connection, current.id, url, checked.extra_headers)
         if not columns and not checked.is_of_connection:
-            return current, []
+            return nothing_changed(current)
         if "base_url" in columns:
             columns["known_provider"] = services.catalog.find_provider(
                 current.kind, current.slug, columns["base_url"]
@@ -113,9 +116,12 @@ async def update_provider(services: Services, change: ProviderUpdate) -> Provide
             moved = await _present(connection, current.id)
             await seed_catalog(connection, services.catalog, moved, now=now)
         provider = await _present(connection, current.id)
-        return provider, [_changed(ChangeKind.UPDATED, provider)]
+        changes = updated(
+            shown_provider(current), shown_provider(provider), replaced=checked.replaced_secrets
+        )
+        return Change(provider, [_changed(ChangeKind.UPDATED, provider)], changes)
 
-    return await services.commit(update)
+    return await services.change("updateProvider", update)
 
 
 async def remove_provider_api_key(
@@ -123,18 +129,19 @@ async def remove_provider_api_key(
 ) -> ProviderRow:
     """Forget the provider's key. Raises `Refused`: NOT_FOUND, VERSION_CONFLICT."""
 
-    async def remove(connection: Connection) -> tuple[ProviderRow, list[ProviderChanged]]:
+    async def remove(connection: Connection) -> Change[ProviderRow]:
         current = await _held(connection, provider_id, expected_version)
         if current.api_key is None:
-            return current, []
+            return nothing_changed(current)
         now = services.clock()
         await store.store_api_key(connection, provider_id, sealed=None, masked=None, now=now)
         await stored_tests.forget_connection_test(connection, provider_id)
         await store.update_provider(connection, provider_id, {}, now=now)
         provider = await _present(connection, provider_id)
-        return provider, [_changed(ChangeKind.UPDATED, provider)]
+        changes = updated(shown_provider(current), shown_provider(provider))
+        return Change(provider, [_changed(ChangeKind.UPDATED, provider)], changes)
 
-    return await services.commit(remove)
+    return await services.change("removeProviderApiKey", remove)
 
 
 async def delete_provider(
@@ -145,7 +152,7 @@ async def delete_provider(
     Raises `Refused`: NOT_FOUND, VERSION_CONFLICT, IN_USE with the chains that use its models.
     """
 
-    async def remove(connection: Connection) -> tuple[None, list[ProviderChanged]]:
+    async def remove(connection: Connection) -> Change[None]:
         current = await _held(connection, provider_id, expected_version)
         using = await stored_chains.chain_ids_using_provider(connection, provider_id)
         if using:
@@ -163,9 +170,10 @@ async def delete_provider(
                 used_by=[chains[one] for one in using],
             )
         await store.delete_provider(connection, provider_id, now=services.clock())
-        return None, [_changed(ChangeKind.DELETED, current)]
+        events = [_changed(ChangeKind.DELETED, current)]
+        return Change(None, events, deleted(shown_provider(current)))
 
-    await services.commit(remove)
+    await services.change("deleteProvider", remove)
 
 
 def stored_api_key(services: Services, provider: ProviderRow) -> str | None:

@@ -60,6 +60,14 @@ class CheckedUpdate:
             "base_url" in self.columns or self.api_key is not None or self.extra_headers is not None
         )
 
+    @property
+    def replaced_secrets(self) -> Sequence[str]:
+        """The fields, by the API's names, that hold other secrets now, though they may look alike:
+        of headers the names are shown, and of a short key nothing is.
+        """
+        replaced = {"apiKey": self.api_key, "extraHeaderNames": self.extra_headers}
+        return [name for name, secret in replaced.items() if secret is not None]
+
 
 def checked_update(
     services: Services, current: ProviderRow, change: ProviderUpdate

@@ -4,15 +4,18 @@ To add a kind: its member in `db/vocabulary.py`, its facts here, its adapter bes
 `ADAPTERS` of `connection.py`, its description in `schema/enums.py`.
 """
 
+import re
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from db.providers import KINDS_WITHOUT_KEY
 from db.vocabulary import ProviderKind
+from trunkline.providers.addresses import literal_address
 
 LONGEST_URL = 2_048
 DEFAULT_PORTS = {"http": 80, "https": 443}
+_BRACKETED = re.compile(r"\[[^\[\]]*:[^\[\]]*\](?::[0-9]+)?")
 
 
 class InvalidUrl(ValueError):
@@ -89,7 +92,10 @@ def _host(parts: SplitResult) -> str:
     host = parts.hostname
     if not host or parts.netloc.endswith(":"):
         raise InvalidUrl("baseUrl names no host, or a port without its number")
-    if ":" in host:
+    if "[" in parts.netloc:
+        # urlsplit drops what stands behind the bracket, and takes addresses of the future.
+        if _BRACKETED.fullmatch(parts.netloc) is None:
+            raise InvalidUrl("baseUrl holds a broken IPv6 address")
         try:
             return str(IPv6Address(host.partition("%")[0]))
         except ValueError as error:
@@ -104,4 +110,10 @@ def _host(parts: SplitResult) -> str:
         for label in labels
     ):
         raise InvalidUrl("baseUrl holds a host name that can't exist")
+    if labels[-1].isdecimal() or labels[-1].lower().startswith("0x"):
+        # A resolver takes it for a number, so it is one: https://url.spec.whatwg.org/#host-parsing
+        address = literal_address(ascii_host)
+        if address is None:
+            raise InvalidUrl("baseUrl holds a broken IPv4 address")
+        return str(address)
     return ascii_host.lower()

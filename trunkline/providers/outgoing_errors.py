@@ -95,7 +95,10 @@ def translated(error: BaseException) -> OutgoingError:
                 "it should begin with https"
             )
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
-            return AddressRefused("the base URL is none that a request could go to")
+            return AddressRefused(
+                "the base URL is none that a request could go to: check its host; an address is "
+                "written as 127.0.0.1 or [::1]"
+            )
         case aiohttp.ClientError():
             return BrokenAnswer("what came back is no whole HTTP answer: is this an API's URL?")
         case _:

@@ -5,17 +5,14 @@ NO_PROXY for hosts that are asked directly. Names in lower case go first, as cur
 it. Loopback never goes by a proxy: it would be the proxy's.
 """
 
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv6Address, ip_network
 from typing import Self
 from urllib.parse import urlsplit
 
-from trunkline.providers.addresses import Reach, reach_of
+from trunkline.providers.addresses import Reach, literal_address, reach_of
 from trunkline.providers.kinds import DEFAULT_PORTS
-
-Address = IPv4Address | IPv6Address
 
 # Names that clouds give their metadata services: a proxy would resolve them.
 _METADATA_NAMES = frozenset({
@@ -73,7 +70,7 @@ def reach_of_host(host: str) -> Reach:
     the names of the clouds' metadata services. Other names count as public.
     """
     name = host.rstrip(".").lower()
-    literal = _literal(name)
+    literal = literal_address(name)
     if literal is not None:
         return reach_of(str(literal))
     return Reach.FORBIDDEN if name in _METADATA_NAMES else Reach.PUBLIC
@@ -99,22 +96,10 @@ def _checked(variable: str, value: str) -> str:
 def _is_loopback(host: str) -> bool:
     if host == "localhost" or host.endswith(".localhost"):
         return True
-    literal = _literal(host)
+    literal = literal_address(host)
     if isinstance(literal, IPv6Address) and literal.ipv4_mapped is not None:
         literal = literal.ipv4_mapped
     return literal is not None and literal.is_loopback
-
-
-def _literal(host: str) -> Address | None:
-    try:
-        return ip_address(host.partition("%")[0])
-    except ValueError:
-        pass
-    try:
-        # Decimal, hexadecimal, octal and shortened spellings, which resolvers take too.
-        return IPv4Address(socket.inet_aton(host))
-    except (OSError, ValueError):
-        return None
 
 
 def _excepts(entry: str, host: str, port: int) -> bool:
@@ -123,7 +108,7 @@ def _excepts(entry: str, host: str, port: int) -> bool:
     """
     if entry == "*":
         return True
-    literal = _literal(host)
+    literal = literal_address(host)
     if "/" in entry:
         try:
             return literal is not None and literal in ip_network(entry, strict=False)
@@ -136,5 +121,5 @@ def _excepts(entry: str, host: str, port: int) -> bool:
         entry = name
     entry = entry.strip("[]").removeprefix("*").removeprefix(".")
     if literal is not None:
-        return _literal(entry) == literal
+        return literal_address(entry) == literal
     return bool(entry) and (host == entry or host.endswith(f".{entry}"))

@@ -9,6 +9,9 @@ from db import providers as store
 from db.engine import Connection, Database
 from db.installation import hold_installation, install_value, installed_value
 from db.vocabulary import ProviderKind
+from trunkline.audit.actors import SYSTEM
+from trunkline.audit.changes import Changes, created, leave_entries
+from trunkline.audit.showing import shown_provider
 from trunkline.catalog.known import KnownCatalog
 from trunkline.catalog.seeding import seed_catalog
 from trunkline.clock import Clock
@@ -33,9 +36,11 @@ async def seed_providers(database: Database, catalog: KnownCatalog, clock: Clock
         if await installed_value(connection, _SEEDED) is not None:
             return False
         now = clock()
+        seeded: Changes = ()
         for slug, name, kind in _FIRST_PROVIDERS:
-            await _seed_one(connection, catalog, slug, name, kind, now)
+            seeded += await _seed_one(connection, catalog, slug, name, kind, now)
         await install_value(connection, _SEEDED, now.isoformat())
+        await leave_entries(connection, SYSTEM, "seedProviders", seeded, now)
         await count_seeding(connection, (ProviderChanged, ModelChanged), now)
         return True
 
@@ -49,7 +54,7 @@ async def _seed_one(
     name: str,
     kind: ProviderKind,
     now: datetime,
-) -> None:
+) -> Changes:
     base_url = default_base_url(kind)
     if base_url is None:
         raise LookupError(f"{kind} has no default URL to seed")
@@ -64,5 +69,7 @@ async def _seed_one(
         now=now,
     )
     provider = None if provider_id is None else await store.find_provider(connection, provider_id)
-    if provider is not None:
-        await seed_catalog(connection, catalog, provider, now=now)
+    if provider is None:
+        return ()
+    await seed_catalog(connection, catalog, provider, now=now)
+    return created(shown_provider(provider))

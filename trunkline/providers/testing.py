@@ -87,7 +87,11 @@ async def _test_saved(
     if provider is None:
         raise not_found(("providerId",), "provider")
     base_url = provider.base_url if wanted.base_url is None else wanted.base_url
-    elsewhere = _origin(base_url) not in {None, origin_of(provider.base_url)}
+    # What is stored may have been spelled otherwise by an earlier version: it is where it is.
+    elsewhere = base_url != provider.base_url and _origin(base_url) not in {
+        None,
+        origin_of(provider.base_url),
+    }
     problems = Problems()
     api_key = draft_key or _stored_key(services, problems, provider, elsewhere=elsewhere)
     headers = _headers(services, problems, provider, wanted.extra_headers, elsewhere=elsewhere)

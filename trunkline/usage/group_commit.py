@@ -82,6 +82,11 @@ class GroupCommit:
                 self._working = asyncio.create_task(self._work(), context=Context())
             return await asyncio.shield(answer)
 
+    @property
+    def queued_events(self) -> int:
+        """How many events wait, or are being committed."""
+        return self._queued_events
+
     async def drain(self) -> None:
         """Wait until everything that was taken is answered."""
         while self._working is not None:

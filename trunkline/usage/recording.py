@@ -51,6 +51,7 @@ class _Done:
     """The keys that were new, the state that now stands where there were any, and new models."""
 
     inserted: Collection[str]
+    counted: Sequence[NewEventRow]
     as_of: datetime | None
     added: tuple[ModelChanged, ...]
     agents: Sequence[str] = ()
@@ -155,8 +156,11 @@ async def _commit(services: Services, events: Sequence[NewUsageEvent]) -> Collec
             told.append(UsageRecorded(done.as_of))
         return done, told
 
+    def tally(done: _Done) -> None:
+        services.usage_tally.add(done.counted, "reported")
+
     try:
-        done = await services.commit(record)
+        done = await services.commit(record, after=tally)
     except TotalTooLarge as error:
         problem = Problem(
             ProblemCode.INVALID, ("events",), "a total would exceed what can be summed exactly"
@@ -180,7 +184,7 @@ async def _record(
         if event.idempotency_key not in named.stored:
             fresh.setdefault(event.idempotency_key, event)
     if not fresh:
-        return _Done((), None, ())
+        return _Done((), (), None, ())
     agents = await services.agents.admit(connection, events, problems)
     problems.refuse_if_any()
     models, added = await find_or_add_models(services, connection, named, events, fresh, now)
@@ -196,12 +200,12 @@ async def _record(
         problems.refuse_if_any()
     counted = [row for row in rows if row.idempotency_key in inserted]
     if not counted:
-        return _Done((), None, added)
+        return _Done((), (), None, added)
     await add_to_rollups(connection, counted)
     clock = await store.advance_clock(connection, now)
     _check_expiry(problems, events, counted, clock.expired_before)
     problems.refuse_if_any()
-    return _Done(inserted, clock.as_of, added, agents)
+    return _Done(inserted, counted, clock.as_of, added, agents)
 
 
 async def _price(

@@ -242,6 +242,13 @@ const VARIABLES: Record<string, (places: Places) => string> = {
   RotateAccessToken: () => json({ input: { id: "<a token's id>", graceSeconds: 86400 } }),
   RevokeAccessToken: () => json({ input: { id: "<a token's id>" } }),
 
+  AuditLog: () =>
+    `{
+  // "filter": { "objectKinds": ["PROVIDER"], "actions": ["updateProvider"], "from": "2026-11-01T00:00:00Z" },
+  "first": 50
+}`,
+  AuditCount: () => json({}),
+
   UsageSummary: ({ timezone }) => json({ dimension: "PROVIDER", timezone }),
   UsageOverTime: ({ timezone }) =>
     json({

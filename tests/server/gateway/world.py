@@ -26,6 +26,7 @@ from server.simulated.behaviour import Behaviour
 from server.simulated.request_log import SeenRequest
 from server.simulated.script import Script
 from server.simulated.timing import SkippedTiming
+from server.tracing.port import Traces
 from server.wiring import services_on
 from tests.server.gateway.set_time import SetTime
 from tests.trunkline.providers.scripted import Everywhere
@@ -289,14 +290,16 @@ class NoNames(aiohttp.abc.AbstractResolver):
 
 
 @asynccontextmanager
-async def open_world(database: Database, secrets: Secrets) -> AsyncIterator[World]:
-    """Everything is served in the test's own loop, on free ports."""
+async def open_world(
+    database: Database, secrets: Secrets, traces: Traces | None = None
+) -> AsyncIterator[World]:
+    """Everything is served in the test's own loop, on free ports; traced, where asked for."""
     time = SetTime()
     behaviour = Behaviour(api_key=None, timing=SkippedTiming())
     async with (
         running_simulator(behaviour) as simulator,
         Everywhere(resolver=NoNames()) as outgoing,
-        services_on(database, secrets, clock=time.clock) as made,
+        services_on(database, secrets, clock=time.clock, traces=traces) as made,
     ):
         breakers = Breakers(time.now, made.gateway.breakers._on_change)
         means = Means(
@@ -312,14 +315,14 @@ async def open_world(database: Database, secrets: Secrets) -> AsyncIterator[Worl
         world = World(services, behaviour, simulator, time)
         async with (
             running_gateway(services),
-            _served(services) as world.url,
+            _served(services, traces) as world.url,
             aiohttp.ClientSession() as world.session,
         ):
             yield world
 
 
 @asynccontextmanager
-async def _served(services: Services) -> AsyncIterator[str]:
+async def _served(services: Services, traces: Traces | None) -> AsyncIterator[str]:
     async def check_ready() -> None: ...
 
     gate = Gate(services.database, services.clock, TOKEN, services.events)
@@ -329,6 +332,8 @@ async def _served(services: Services) -> AsyncIterator[str]:
         gate=gate,
         check_ready=check_ready,
         gateway=GatewayRoutes(services, gate),
+        services=services,
+        traces=traces,
     )
     ready = asyncio.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:

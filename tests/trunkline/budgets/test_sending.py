@@ -12,6 +12,7 @@ from db.budgets import BudgetRow, load_budgets
 from db.engine import Database
 from db.vocabulary import WebhookDeliveryStatus
 from server.wiring import services_on
+from tests.audit_entries import entries_of
 from tests.conftest import SECRET_KEY, SetClock
 from tests.trunkline.budgets.receiver import Receiver, receiving
 from tests.trunkline.budgets.spending import (
@@ -242,6 +243,9 @@ async def test_gone_for_good_disables_the_webhook_until_it_is_given_again(
 
         await eventually(disabled)
         assert [one.status for one in await deliveries(services)] == [FAILED]
+        entry = (await entries_of(services))[-1]
+        assert (entry.action, entry.object_id) == ("disableBudgetWebhook", budget.id)
+        assert "planted" not in f"{entry.before}{entry.after}"
         # While it is disabled, alerts are given, and nothing is queued.
         await spend(services, "2")
         await watch.look()

@@ -16,6 +16,7 @@ from db.vocabulary import (
     PriceSource,
     ProviderKind,
 )
+from tests.audit_entries import entries_of
 from trunkline.catalog.changes import ModelUpdate, NewModel, create_model, update_model
 from trunkline.catalog.listing import sync_models
 from trunkline.errors import ProblemCode, Refused
@@ -111,6 +112,14 @@ async def test_what_is_gone_is_deprecated_until_it_is_back(
     assert (back.added, back.deprecated) == (0, 0)
     returned = (await models_of(services, provider))["goes"]
     assert (returned.deprecated, returned.name, returned.enabled) == (False, "Ours", False)
+    await sync_models(services, provider.id)  # Which finds everything as it is.
+    entries = [one for one in await entries_of(services) if one.action == "syncModels"]
+    assert {one.object_label for one in entries} == {"acme"}
+    assert [one.after for one in entries] == [
+        {"modelsAdded": ["goes", "stays"]},
+        {"modelsDeprecated": ["goes"]},
+        {"modelsUpdated": ["goes"]},
+    ]
 
 
 async def test_back_on_the_list_and_learned_about_at_once(

@@ -31,6 +31,8 @@ def test_public_addresses(address: str) -> None:
         "fd12:3456:789a::1",
         "2002:7f00:1::",
         "64:ff9b::c0a8:101",
+        "2001:0:808:808::80ff:fffe",
+        "127.1",
     ],
 )
 def test_loopback_and_private_ranges_are_by_setting(address: str) -> None:
@@ -67,6 +69,14 @@ def test_loopback_and_private_ranges_are_by_setting(address: str) -> None:
         "192.0.2.1",
         "198.18.0.1",
         "2001:db8::1",
+        "3fff::1",
+        "192.0.0.8",
+        "192.88.99.1",
+        "2001:0:a9fe:a9fe::f7f7:f7f7",
+        "2001:0:808:808::5601:5601",
+        "0xa9fea9fe",
+        "nowhere.example",
+        "",
     ],
 )
 def test_nobody_goes_to_link_local_metadata_or_reserved_addresses(address: str) -> None:

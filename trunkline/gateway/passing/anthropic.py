@@ -75,14 +75,16 @@ class AnthropicPassingStream:
         return self._stopped
 
     def feed(self, chunk: bytes) -> bytes:
-        """The whole events in these bytes, without the malformed. Raises `StreamFailed`, and
-        `StreamCut` for an endless event.
+        """The whole events in these bytes, without the malformed and those after `message_stop`.
+        Raises `StreamFailed`, and `StreamCut` for an endless event.
         """
         try:
             events = self._splitter.feed(chunk)
         except EventTooLarge as error:
             raise StreamCut(f"the provider's stream has {error}") from error
-        return b"".join([event.raw for event in events if self._is_good(event)])
+        return b"".join(
+            [event.raw for event in events if not self._stopped and self._is_good(event)]
+        )
 
     def end(self) -> bytes:
         """Its end, with the `message_stop` that callers wait for where it has none. Raises

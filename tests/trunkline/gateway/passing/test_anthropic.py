@@ -151,6 +151,13 @@ def test_a_stream_that_did_not_is_cut(cut: bytes) -> None:
         passing.end()
 
 
+def test_nothing_passes_after_its_end() -> None:
+    reading = stream()
+    assert reading.feed(WHOLE + HELLO) == WHOLE
+    assert reading.feed(HELLO + ENDED) == b""
+    assert reading.end() == b""
+
+
 def test_an_error_fails() -> None:
     passing = stream()
     with pytest.raises(StreamFailed) as failed:
