@@ -26,7 +26,8 @@ COLLECTED_AFTER = 256
 """Sockets that closed. Each leaves some 70 objects behind that refer to one another, and are old by
 then: Python alone would look for such after millions, some hundred MB later.
 """
-_COLLECT_SECONDS = 1.0
+_COLLECT_SECONDS = 5.0
+# By then the transports have let go too; a second after, a tenth was free.
 
 
 class GraphQLOverSocket:
