@@ -80,6 +80,19 @@ async def load_tokens(
     return {row.id: _token(row) for row in await connection.execute(statement)}
 
 
+async def load_tokens_by_hash(
+    connection: AsyncConnection, hashes: Sequence[bytes]
+) -> Mapping[bytes, AccessTokenRow]:
+    """The token of each of these hashes that is one's present or former one, by hash."""
+    table = access_tokens
+    statement = select(table).where(
+        or_(table.c.token_hash.in_(hashes), table.c.previous_hash.in_(hashes))
+    )
+    found = [_token(row) for row in await connection.execute(statement)]
+    by_hash = {row.previous_hash: row for row in found if row.previous_hash is not None}
+    return by_hash | {row.token_hash: row for row in found}
+
+
 async def lock_token(connection: AsyncConnection, token_id: int) -> AccessTokenRow | None:
     """The token with this id, which nobody changes until the transaction ends."""
     statement = select(access_tokens).where(access_tokens.c.id == token_id).with_for_update()

@@ -9,6 +9,7 @@ from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.paging import PageRequest, Slice, after_key, decode_cursor, slice_of
+from db.storable import is_storable
 from db.tables import failover_chains, failover_steps, models
 from db.upsert import insert_into
 from db.vocabulary import Delivery
@@ -87,7 +88,8 @@ async def load_chains_by_slug(
 ) -> Mapping[str, ChainRow]:
     """The living ones among these, by slug."""
     statement = select(failover_chains).where(
-        failover_chains.c.slug.in_(slugs), failover_chains.c.deleted_at.is_(None)
+        failover_chains.c.slug.in_([slug for slug in slugs if is_storable(slug)]),
+        failover_chains.c.deleted_at.is_(None),
     )
     rows = (await connection.execute(statement)).all()
     return {chain.slug: chain for chain in await _with_steps(connection, rows)}

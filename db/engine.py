@@ -6,11 +6,13 @@ driver's own mode loses updates without an error, and a plain BEGIN fails half o
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
+from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal, TypeVar
+from urllib.parse import quote
 
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
@@ -64,19 +66,31 @@ class Database:
         Raises `BadDatabaseUrl` where the URL is neither SQLite on a file nor PostgreSQL.
         """
         parsed = _parse(url)
-        if parsed.get_backend_name() == "sqlite":
-            return cls(_sqlite(parsed, "BEGIN", read_only=True), _sqlite(parsed, "BEGIN IMMEDIATE"))
-        engine = create_async_engine(
-            parsed,
-            hide_parameters=True,
-            pool_size=_POSTGRESQL_CONNECTIONS,
-            max_overflow=0,
-            pool_pre_ping=True,
-        )
-        reader = engine.execution_options(
-            isolation_level="REPEATABLE READ", postgresql_readonly=True
-        )
-        return cls(reader, engine)
+        try:
+            if parsed.get_backend_name() == "sqlite":
+                reader = _sqlite(parsed, "BEGIN", read_only=True)
+                return cls(reader, _sqlite(parsed, "BEGIN IMMEDIATE"))
+            return cls(*_postgresql(parsed))
+        except (ArgumentError, ValueError) as error:
+            raise BadDatabaseUrl("one of its parameters has a value that can't be read") from error
+
+    @classmethod
+    def examine(cls, url: str) -> "Database":
+        """Prepare connections that change nothing at all, also not a file beside the database.
+
+        For `read()` only; the database must be there. Raises `BadDatabaseUrl`.
+        """
+        parsed = _parse(url)
+        if parsed.get_backend_name() != "sqlite":
+            return cls.open(url)
+        path = Path(parsed.database or "").absolute()
+        # Whoever has a database open in WAL mode has this file beside it. Where nobody has, reading
+        # would make one, unless nobody is said to write either.
+        served = path.with_name(f"{path.name}-wal").exists()
+        how = "mode=ro&uri=true" if served else "mode=ro&immutable=1&uri=true"
+        given = make_url(f"sqlite+aiosqlite:///file:{quote(str(path))}?{how}")
+        engine = _sqlite(given, "BEGIN", read_only=True, pragmas=("busy_timeout=7000",))
+        return cls(engine, engine)
 
     @property
     def dialect(self) -> Literal["sqlite", "postgresql"]:
@@ -213,7 +227,30 @@ def _parse(url: str) -> URL:
     raise BadDatabaseUrl("give sqlite+aiosqlite:///… or postgresql+asyncpg://…")
 
 
-def _sqlite(url: URL, begin: str, *, read_only: bool = False) -> AsyncEngine:
+def _postgresql(url: URL) -> tuple[AsyncEngine, AsyncEngine]:
+    engine = create_async_engine(
+        url,
+        hide_parameters=True,
+        pool_size=_POSTGRESQL_CONNECTIONS,
+        max_overflow=0,
+        pool_pre_ping=True,
+    )
+    reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    return reader, engine
+
+
+_PRAGMAS = (
+    "busy_timeout=7000",
+    "journal_mode=WAL",
+    "foreign_keys=ON",
+    # FULL survives a power loss, not only a killed process; usage is money.
+    "synchronous=FULL",
+)
+
+
+def _sqlite(
+    url: URL, begin: str, *, read_only: bool = False, pragmas: Sequence[str] = _PRAGMAS
+) -> AsyncEngine:
     engine = create_async_engine(
         url,
         connect_args={
@@ -229,14 +266,7 @@ def _sqlite(url: URL, begin: str, *, read_only: bool = False) -> AsyncEngine:
 
     def on_connect(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
-        for pragma in (
-            "busy_timeout=7000",
-            "journal_mode=WAL",
-            "foreign_keys=ON",
-            # FULL survives a power loss, not only a killed process; usage is money.
-            "synchronous=FULL",
-            *(["query_only=ON"] if read_only else []),
-        ):
+        for pragma in (*pragmas, *(["query_only=ON"] if read_only else [])):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

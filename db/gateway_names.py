@@ -36,7 +36,11 @@ async def usable_names(connection: AsyncConnection) -> list[NamedRow]:
             failover_chains.c.name,
             failover_chains.c.created_at,
         )
-        .where(failover_chains.c.deleted_at.is_(None), failover_chains.c.enabled.is_(True))
+        .where(
+            failover_chains.c.deleted_at.is_(None),
+            # PostgreSQL takes no `IS` before a parameter, which ours of truth values are.
+            failover_chains.c.enabled == True,  # noqa: E712  # SQL, not Python
+        )
         .order_by(failover_chains.c.slug)
     )
     found = [NamedRow(row.id, None, row.slug, row.name, row.created_at) for row in chains]
@@ -45,10 +49,10 @@ async def usable_names(connection: AsyncConnection) -> list[NamedRow]:
         .join(providers, providers.c.id == models.c.provider_id)
         .where(
             models.c.deleted_at.is_(None),
-            models.c.enabled.is_(True),
-            models.c.deprecated.is_(False),
+            models.c.enabled == True,  # noqa: E712  # as above
+            models.c.deprecated == False,  # noqa: E712  # as above
             providers.c.deleted_at.is_(None),
-            providers.c.enabled.is_(True),
+            providers.c.enabled == True,  # noqa: E712  # as above
             or_(
                 providers.c.api_key_encrypted.is_not(None),
                 providers.c.kind.in_([kind.value for kind in KINDS_WITHOUT_KEY]),

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Row, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.storable import is_storable
 from db.tables import models
 from db.upsert import insert_into
 from db.vocabulary import ModelCapability, ModelSource, PriceSource
@@ -93,8 +94,9 @@ async def load_models_by_name(
     connection: AsyncConnection, names: Sequence[tuple[int, str]]
 ) -> Mapping[tuple[int, str], ModelRow]:
     """The living ones among these, by provider and wire name."""
+    known = [named for named in names if is_storable(named[1])]
     statement = select(models).where(
-        tuple_(models.c.provider_id, models.c.wire_name).in_(names), models.c.deleted_at.is_(None)
+        tuple_(models.c.provider_id, models.c.wire_name).in_(known), models.c.deleted_at.is_(None)
     )
     return {
         (row.provider_id, row.wire_name): read_model(row)

@@ -14,6 +14,7 @@ from sqlalchemy import Row, Select, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.paging import PageRequest, Slice, after_key, decode_cursor, slice_of
+from db.storable import is_storable
 from db.tables import connection_tests, models, providers
 from db.upsert import insert_into
 from db.vocabulary import ConnectionTestStatus, ProviderKind, ProviderStatus
@@ -154,7 +155,8 @@ async def load_providers_by_slug(
     connection: AsyncConnection, slugs: Sequence[str]
 ) -> Mapping[str, ProviderRow]:
     """The living ones among these, by slug."""
-    statement = _rows().where(providers.c.slug.in_(slugs), providers.c.deleted_at.is_(None))
+    known = [slug for slug in slugs if is_storable(slug)]
+    statement = _rows().where(providers.c.slug.in_(known), providers.c.deleted_at.is_(None))
     return {row.slug: _provider(row) for row in await connection.execute(statement)}
 
 

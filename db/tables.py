@@ -309,6 +309,12 @@ browser_sessions = Table(
     Column("expires_at", Instant(), nullable=False),
     # Of the access token that it was begun with, whose fate it shares; null for a sign-in link.
     Column("access_token_hash", blob()),
+    Column("signed_in_with", plain_text(), nullable=False, server_default="SIGN_IN_LINK"),
+    # As it was at the sign-in; null where the client said nothing of the kind.
+    Column("browser", plain_text()),
+    Column("address", plain_text()),
+    # Written at most once a minute.
+    Column("last_used_at", Instant()),
     sqlite_autoincrement=True,
     sqlite_strict=True,
 )

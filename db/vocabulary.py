@@ -232,6 +232,14 @@ class AccessScope(StrEnum):
     GATEWAY = "GATEWAY"
 
 
+class SignInMethod(StrEnum):
+    """What a browser showed to begin its session."""
+
+    SIGN_IN_LINK = "SIGN_IN_LINK"
+    ADMIN_TOKEN = "ADMIN_TOKEN"  # noqa: S105  # a name
+    ACCESS_TOKEN = "ACCESS_TOKEN"  # noqa: S105  # a name
+
+
 class AuditActorKind(StrEnum):
     """Who changes configuration."""
 
@@ -250,3 +258,4 @@ class AuditObjectKind(StrEnum):
     BUDGET = "BUDGET"
     ACCESS_TOKEN = "ACCESS_TOKEN"  # noqa: S105  # a kind
     CATALOG = "CATALOG"
+    SECRET_KEYS = "SECRET_KEYS"  # noqa: S105  # a kind

@@ -5,7 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import trunkline
-from resolvers import access_tokens, audit_log, budgets, chains, gateway, models, providers, usage
+from resolvers import (
+    access_tokens,
+    audit_log,
+    budgets,
+    chains,
+    gateway,
+    models,
+    providers,
+    sessions,
+    usage,
+)
 from resolvers.context import OperationContext
 
 
@@ -29,6 +39,7 @@ _FINDERS: dict[str, Callable[[OperationContext, int], Awaitable[object | None]]]
     "BudgetAlert": budgets.alert_by_id,
     "GatewayRequest": gateway.request_by_id,
     "AccessToken": access_tokens.token_by_id,
+    "BrowserSession": sessions.session_by_id,
     "AuditEntry": audit_log.entry_by_id,
 }
 

@@ -26,5 +26,6 @@ enum_type(
         "BUDGET": "A budget.",
         "ACCESS_TOKEN": "An access token.",
         "CATALOG": "The price data that comes with Trunkline, as a whole.",
+        "SECRET_KEYS": "The keys that seal what is secret, as a whole: never one of them.",
     },
 )

@@ -22,6 +22,7 @@ from db.vocabulary import (
     PriceSource,
     ProviderKind,
     ProviderStatus,
+    SignInMethod,
     UsageDimension,
     UsageGranularity,
     UsageGroupKind,
@@ -267,5 +268,15 @@ enum_type(
         "INGEST": "Reporting usage: `recordUsage` and the import.",
         "GATEWAY": "Asking models through the gateway: everything below `/v1/`. With READ also "
         "`runFailoverChain`.",
+    },
+)
+
+enum_type(
+    SignInMethod,
+    description="What a browser showed to begin its session.",
+    values={
+        "SIGN_IN_LINK": "A link that `trunkline serve` or `trunkline sign-in-link` printed.",
+        "ADMIN_TOKEN": "The admin token.",
+        "ACCESS_TOKEN": "An access token.",
     },
 )

@@ -35,6 +35,7 @@ from schema.providers import (
     ProviderSubscription,
 )
 from schema.scalars import SCALARS
+from schema.sessions import BrowserSessionMutation, BrowserSessionQuery
 from schema.usage import UsageMutation, UsageQuery, UsageSubscription
 from trunkline.global_ids import parse_id
 
@@ -85,6 +86,7 @@ Query = merge_types(
         BudgetQuery,
         GatewayQuery,
         AccessTokenQuery,
+        BrowserSessionQuery,
         AuditQuery,
     ),
 )
@@ -98,6 +100,7 @@ Mutation = merge_types(
         BudgetMutation,
         GatewayMutation,
         AccessTokenMutation,
+        BrowserSessionMutation,
     ),
 )
 Subscription = merge_types(

@@ -32,7 +32,7 @@ from server.metrics.route import MetricsAccess, MetricsRoute
 from server.origins import LOOPBACK_NAMES, Perimeter
 from server.page_routes import PageRoutes, built_page
 from server.persisted_operations import PersistedOperations
-from server.quotas import Quotas
+from server.quotas import Quotas, take_operation
 from server.requests import RequestLog, request_id_of
 from server.sdl import sorted_sdl
 from server.session_routes import SessionRoutes
@@ -97,7 +97,9 @@ def build_app(door: FrontDoor) -> ASGIApp:
     )
     pages = _pages(door, executions, socket)
     gateway = _with_cors(door, door.gateway) if door.gateway is not None else pages
-    ways = _Ways(sockets=socket, direct=door.gateway or pages, gateway=gateway, pages=pages)
+    ways = _Ways(
+        door.gate, sockets=socket, direct=door.gateway or pages, gateway=gateway, pages=pages
+    )
     perimeter = Perimeter(
         ways, allowed_hosts=door.allowed_hosts, allowed_origins=door.allowed_origins
     )
@@ -108,8 +110,8 @@ def build_app(door: FrontDoor) -> ASGIApp:
 def _pages(door: FrontDoor, executions: Executions, sockets: GraphQLOverSocket) -> ASGIApp:
     """All that is neither a socket nor the gateway."""
     page = PageRoutes(door.page)
-    usage = UsageRoutes(door.gate, door.make_context)
-    audit = AuditRoutes(door.gate, door.make_context)
+    usage = UsageRoutes(door.gate, door.make_context, door.quotas)
+    audit = AuditRoutes(door.gate, door.make_context, door.quotas)
     app = Starlette(
         routes=[
             Route(
@@ -124,13 +126,15 @@ def _pages(door: FrontDoor, executions: Executions, sockets: GraphQLOverSocket) 
             Route("/export/usage", usage.export, methods=["GET"]),
             Route("/export/audit", audit.export, methods=["GET"]),
             Route("/import/usage", usage.import_, methods=["POST"]),
-            Route("/session", SessionRoutes(door.gate).serve, methods=["POST", "DELETE"]),
+            Route(
+                "/session", SessionRoutes(door.gate, door.quotas).serve, methods=["POST", "DELETE"]
+            ),
             Route("/healthz", _alive, methods=["GET"]),
             Route("/readyz", _readiness_route(door), methods=["GET"]),
             Route("/", _to_graphiql, methods=["GET"]),
             *_metrics_routes(door, executions, sockets),
         ],
-        exception_handlers={HTTPException: _as_json, Rejected: _rejected},
+        exception_handlers={HTTPException: _unserved(door.gate), Rejected: _rejected},
     )
     app.router.redirect_slashes = False
     return _with_cors(door, Crowding(app, most_requests=door.most_requests))
@@ -168,9 +172,10 @@ class _Ways:
     """
 
     def __init__(
-        self, *, sockets: ASGIApp, direct: ASGIApp, gateway: ASGIApp, pages: ASGIApp
+        self, gate: Gate, *, sockets: ASGIApp, direct: ASGIApp, gateway: ASGIApp, pages: ASGIApp
     ) -> None:
         """`direct` is the gateway for whoever is no web page: they need no word about origins."""
+        self._gate = gate
         self._sockets = sockets
         self._direct = direct
         self._gateway = gateway
@@ -183,7 +188,7 @@ class _Ways:
             if path == "/graphql":
                 await self._sockets(scope, receive, send)
             else:
-                await _no_socket_here(WebSocket(scope, receive, send))
+                await _no_socket_here(self._gate, WebSocket(scope, receive, send))
         elif not path.startswith(PREFIX):
             await self._pages(scope, receive, send)
         elif any(name == b"origin" for name, _ in scope["headers"]):
@@ -194,7 +199,9 @@ class _Ways:
 
 def _schema_route(door: FrontDoor) -> Callable[[Request], Awaitable[Response]]:
     async def schema_document(request: Request) -> Response:
-        permit(await door.gate.admit(request), AccessScope.READ)
+        viewer = await door.gate.admit(request)
+        permit(viewer, AccessScope.READ)
+        take_operation(door.quotas, viewer)
         if not door.introspection:
             raise Rejected(
                 403, "introspection is off on this server: work with your release's schema"
@@ -206,7 +213,7 @@ def _schema_route(door: FrontDoor) -> Callable[[Request], Awaitable[Response]]:
 
 def _operations_route(door: FrontDoor) -> Callable[[Request], Awaitable[Response]]:
     async def operations(request: Request) -> Response:
-        await door.gate.admit(request)
+        take_operation(door.quotas, await door.gate.admit(request))
         return json_answer(door.persisted.manifest(), headers={"Cache-Control": "no-cache"})
 
     return operations
@@ -242,16 +249,28 @@ async def _to_graphiql(_request: Request) -> Response:
     return RedirectResponse("/graphiql", 307)
 
 
-async def _no_socket_here(socket: WebSocket) -> None:
-    rejected = Rejected(404, "there is no websocket at this path: use /graphql")
+async def _no_socket_here(gate: Gate, socket: WebSocket) -> None:
+    try:
+        await gate.admit(socket)
+        rejected = Rejected(404, "there is no websocket at this path: use /graphql")
+    except Rejected as error:
+        rejected = error
     await socket.send_denial_response(error_answer(rejected, request_id_of(socket.scope)))
 
 
-async def _as_json(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101  # what it is registered for
-    message = _MESSAGES.get(error.status_code, error.detail)
-    rejected = Rejected(error.status_code, message, headers=error.headers)
-    return error_answer(rejected, request_id_of(request.scope))
+def _unserved(gate: Gate) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def answer(request: Request, error: Exception) -> Response:
+        """What there is and what not is for those to know who are signed in."""
+        assert isinstance(error, HTTPException)  # noqa: S101  # what it is registered for
+        try:
+            await gate.admit(request)
+            message = _MESSAGES.get(error.status_code, error.detail)
+            rejected = Rejected(error.status_code, message, headers=error.headers)
+        except Rejected as not_in:
+            rejected = not_in
+        return error_answer(rejected, request_id_of(request.scope))
+
+    return answer
 
 
 async def _rejected(request: Request, error: Exception) -> Response:

@@ -14,6 +14,8 @@ import trunkline
 from server import without_rich  # noqa: F401  # for what it does
 from server.audit_cli import audit_app
 from server.failures import CannotStart
+from server.session_cli import session_app
+from server.store_cli import add_store_commands
 from server.token_cli import token_app
 from server.usage_cli import usage_app
 
@@ -27,7 +29,9 @@ app = typer.Typer(
 )
 app.add_typer(audit_app, name="audit")
 app.add_typer(token_app, name="token")
+app.add_typer(session_app, name="session")
 app.add_typer(usage_app, name="usage")
+add_store_commands(app)
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on [TRUNKLINE_HOST].")]
 Port = Annotated[int | None, typer.Option(help="Port to listen on [TRUNKLINE_PORT].")]

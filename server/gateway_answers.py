@@ -76,6 +76,9 @@ async def send_error(
     ]
     if decline.retry_after is not None:
         about.append((b"retry-after", b"%d" % math.ceil(decline.retry_after)))
+    if error.status == 408:
+        # What is left of the body is not read.
+        about.append((b"connection", b"close"))
     if error.status == 401:
         about.append((b"www-authenticate", b'Bearer realm="trunkline"'))
     await _send(send, error.status, [_JSON, *about], face.error(error))

@@ -67,13 +67,13 @@ class GraphQLOverHTTP:
     async def _answer(
         self, request: Request, accept: Accepted, held: ExitStack
     ) -> Response | EventStream:
+        viewer = await self._gate.admit(request)
         if request.method not in _METHODS:
             raise Rejected(405, "use POST, or GET for queries", headers={"Allow": _ALLOWED})
         if accept.whole is None and not accept.stream:
             raise Rejected(
                 406, f"answers come as {GRAPHQL_RESPONSE}, {JSON} or {EVENT_STREAM}: accept one"
             )
-        viewer = await self._gate.admit(request)
         try:
             self._quotas.take_operation(viewer)
         except RateLimited as error:

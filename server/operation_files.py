@@ -127,6 +127,8 @@ def _of_manifest(file: Path) -> Iterator[NamedOperation]:
         manifest = json.loads(_read(file))
     except ValueError as error:
         raise BadOperations(f"{file.name} is not valid JSON: {error}") from error
+    except RecursionError as error:
+        raise BadOperations(f"{file.name} is nested too deeply") from error
     for operation_id, text in _entries(manifest, file.name):
         if not operation_id or len(operation_id) > LONGEST_ID:
             raise BadOperations(f"{file.name}: an id has 1 to {LONGEST_ID} characters")

@@ -7,9 +7,10 @@ from blobs, and its styles are set inline.
 from importlib.resources import files
 from pathlib import Path
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
+
+from server.answers import Rejected
 
 POLICY = "; ".join(
     [
@@ -27,11 +28,8 @@ POLICY = "; ".join(
     ]
 )
 
-_HEADERS = {
-    "Content-Security-Policy": POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
+# The rest is what every answer has.
+_HEADERS = {"Content-Security-Policy": POLICY}
 # Named by their content's hash, so a name never means anything else.
 _FOREVER = "public, max-age=31536000, immutable"
 _ALWAYS_ASK = "no-cache"
@@ -90,7 +88,7 @@ class PageRoutes:
         except (OSError, ValueError):
             found = False
         if not found:
-            raise HTTPException(404)
+            raise Rejected(404, "there is nothing at this path")
         return self._file(path, _FOREVER if name.startswith("assets/") else _ALWAYS_ASK)
 
     def _file(self, path: Path, caching: str) -> Response:

@@ -1,8 +1,9 @@
 """How much one viewer may ask for, so that none takes the server from the others.
 
-A viewer is a browser session, or all who come with one token. Operations are counted by a bucket
-that fills at a steady rate and holds what ten seconds bring, so that a page that opens may ask for
-much at once. Sockets and subscriptions are counted while they are open.
+A viewer is a browser session, or all who come with one token. Operations, and requests to the
+gateway, are counted by a bucket each that fills at a steady rate and holds what ten seconds bring,
+so that a page that opens may ask for much at once. Sockets and subscriptions are counted while they
+are open.
 """
 
 import math
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from resolvers.context import Viewer
+from server.answers import too_many
 from server.settings import DEFAULT_MOST_SOCKETS_PER_VIEWER, DEFAULT_MOST_STREAMS_PER_VIEWER
 from trunkline.errors import RateLimited
 
@@ -29,46 +31,81 @@ class _Bucket:
     at: float
 
 
+class Buckets:
+    """One for each viewer. Touched by the event loop's thread only."""
+
+    def __init__(self, rate: float, what: str, timer: Callable[[], float]) -> None:
+        """`rate` is by the second; `what` comes at that rate, in the plural."""
+        self._rate = rate
+        self._what = what
+        self._timer = timer
+        self._full = max(rate * SECONDS_SAVED, 1.0)
+        self._buckets: dict[Hashable, _Bucket] = {}
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def take(self, viewer: Viewer) -> None:
+        """Count one. Raises `RateLimited`, which says when the next is taken."""
+        name = _name(viewer)
+        now = self._timer()
+        bucket = self._buckets.get(name)
+        if bucket is None:
+            if len(self._buckets) >= _MOST_BUCKETS:
+                self._drop_full_buckets(now)
+            bucket = self._buckets[name] = _Bucket(self._full, now)
+        tokens = bucket.tokens + (now - bucket.at) * self._rate
+        bucket.tokens = min(tokens, self._full)
+        bucket.at = now
+        if bucket.tokens < 1:
+            seconds = math.ceil((1 - bucket.tokens) / self._rate * 1000) / 1000
+            raise RateLimited(
+                f"more than {self._rate:g} {self._what} a second came from you: nothing of this "
+                f"one was done, send it again in {seconds:g} s",
+                retry_after_seconds=seconds,
+            )
+        bucket.tokens -= 1
+
+    def _drop_full_buckets(self, now: float) -> None:
+        # A bucket that is full again says no more than none at all.
+        seconds_to_fill = self._full / self._rate
+        self._buckets = {
+            name: bucket
+            for name, bucket in self._buckets.items()
+            if now - bucket.at < seconds_to_fill
+        }
+
+
 class Quotas:
-    """Touched by the event loop's thread only. None of `operations_per_second` limits no rate."""
+    """Touched by the event loop's thread only. Rates of None limit none."""
 
     def __init__(
         self,
         *,
         operations_per_second: float | None = None,
+        gateway_requests_per_second: float | None = None,
         most_sockets: int = DEFAULT_MOST_SOCKETS_PER_VIEWER,
         most_streams: int = DEFAULT_MOST_STREAMS_PER_VIEWER,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._rate = operations_per_second
+        self._operations = _buckets(operations_per_second, "operations", timer)
+        self._gateway = _buckets(gateway_requests_per_second, "requests to the gateway", timer)
         self._most_sockets = most_sockets
         self._most_streams = most_streams
-        self._timer = timer
-        self._buckets: dict[Hashable, _Bucket] = {}
         self._sockets: Counter[Hashable] = Counter()
         self._streams: Counter[Hashable] = Counter()
 
     def take_operation(self, viewer: Viewer) -> None:
-        """Count one operation. Raises `RateLimited`, which says when the next is taken."""
-        if self._rate is None:
-            return
-        full = max(self._rate * SECONDS_SAVED, 1.0)
-        now = self._timer()
-        bucket = self._buckets.get(_name(viewer))
-        if bucket is None:
-            if len(self._buckets) >= _MOST_BUCKETS:
-                self._drop_full_buckets(now, full / self._rate)
-            bucket = self._buckets[_name(viewer)] = _Bucket(full, now)
-        bucket.tokens = min(full, bucket.tokens + (now - bucket.at) * self._rate)
-        bucket.at = now
-        if bucket.tokens < 1:
-            seconds = math.ceil((1 - bucket.tokens) / self._rate * 1000) / 1000
-            raise RateLimited(
-                f"more than {self._rate:g} operations a second came from you: nothing of this one "
-                f"was done, send it again in {seconds:g} s",
-                retry_after_seconds=seconds,
-            )
-        bucket.tokens -= 1
+        """Count one operation, or a request that costs as much. Raises `RateLimited`, which says
+        when the next is taken.
+        """
+        if self._operations is not None:
+            self._operations.take(viewer)
+
+    def take_gateway_request(self, viewer: Viewer) -> None:
+        """Count one request to the gateway; raises as `take_operation` does."""
+        if self._gateway is not None:
+            self._gateway.take(viewer)
 
     @contextmanager
     def socket(self, viewer: Viewer) -> Iterator[None]:
@@ -91,13 +128,17 @@ class Quotas:
         """How many subscriptions run, of all viewers."""
         return self._streams.total()
 
-    def _drop_full_buckets(self, now: float, seconds_to_fill: float) -> None:
-        # A bucket that is full again says no more than none at all.
-        self._buckets = {
-            name: bucket
-            for name, bucket in self._buckets.items()
-            if now - bucket.at < seconds_to_fill
-        }
+
+def take_operation(quotas: Quotas, viewer: Viewer) -> None:
+    """Count a request to a route. Raises `Rejected` (429)."""
+    try:
+        quotas.take_operation(viewer)
+    except RateLimited as error:
+        raise too_many(error) from error
+
+
+def _buckets(rate: float | None, what: str, timer: Callable[[], float]) -> Buckets | None:
+    return None if rate is None else Buckets(rate, what, timer)
 
 
 @contextmanager

@@ -8,7 +8,6 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
-from typing import Any
 
 import structlog
 from starlette.requests import ClientDisconnect
@@ -16,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from db.failing import StoreUnavailable
 from server.answers import Rejected, error_answer
+from server.security_headers import secured
 from server.traffic import Traffic
 
 log = structlog.get_logger("trunkline.request")
@@ -149,13 +149,15 @@ class _Exchange:
         self.status: int | None = None
 
     async def send(self, message: Message) -> None:
-        """Note the status, and add the id to the headers."""
+        """Note the status, and add to the headers the id and what every answer has."""
         kind = message["type"]
         if kind in {"http.response.start", "websocket.http.response.start", "websocket.accept"}:
             self.begun = True
             self._scope["state"]["has_begun"] = True
             self.status = message.get("status", 101)
-            headers: list[Any] = [*message.get("headers", [])]
+            # What opens a socket is no answer that a browser would show.
+            given = message.get("headers", [])
+            headers = [*given] if kind == "websocket.accept" else secured(given)
             message["headers"] = [*headers, (b"x-request-id", self.request_id.encode())]
         elif kind == "websocket.close":
             self.begun = True

@@ -20,11 +20,12 @@ from resolvers.context import OperationContext, Viewer
 from schema.limits.bounds import Limits
 from schema.root import schema
 from server.app import FrontDoor, build_app
+from server.connections import ConnectionBounds
 from server.credentials import ADMIN_TOKEN_FILE, Credentials, credentials, make_data_dir
 from server.database_lock import sole_server
 from server.failures import CannotStart
 from server.gateway_routes import GatewayRoutes
-from server.http_protocol import HttpProtocol
+from server.http_protocol import bounded
 from server.http_server import LAST_WORDS_SECONDS, HttpServer
 from server.logs import configure_logs
 from server.operation_files import BadOperations
@@ -120,6 +121,7 @@ async def _serve(
             announce,
             websocket_compression=settings.websocket_compression,
             grace_seconds=settings.shutdown_seconds,
+            bounds=settings.connection_bounds,
         )
         changed: list[SchemaChanged] = []
 
@@ -156,21 +158,23 @@ def front_door(
         )
     )
     gate = Gate(services.database, services.clock, admin_token, services.events)
+    quotas = Quotas(
+        operations_per_second=settings.operations_per_second,
+        gateway_requests_per_second=settings.gateway_requests_per_second,
+        most_sockets=settings.most_sockets_per_viewer,
+        most_streams=settings.most_streams_per_viewer,
+    )
     return FrontDoor(
         schema=limited,
         make_context=make_context,
         gate=gate,
-        gateway=GatewayRoutes(services, gate),
+        gateway=GatewayRoutes(services, gate, quotas, body_seconds=settings.gateway_body_seconds),
         check_ready=check_ready,
         allowed_hosts=settings.hosts,
         allowed_origins=settings.allowed_origins,
         persisted=_persisted(settings),
         cutting=services.gateway.stopped,
-        quotas=Quotas(
-            operations_per_second=settings.operations_per_second,
-            most_sockets=settings.most_sockets_per_viewer,
-            most_streams=settings.most_streams_per_viewer,
-        ),
+        quotas=quotas,
         introspection=settings.introspection,
         metrics=settings.metrics,
         services=services,
@@ -196,13 +200,16 @@ def make_server(
     *,
     websocket_compression: bool = False,
     grace_seconds: float = 0,
+    bounds: ConnectionBounds | None = None,
 ) -> HttpServer:
     """The server of this application; `when_ready` is called when it listens. Requests under way
     when it is to stop have `grace_seconds`.
     """
+    bounds = bounds or ConnectionBounds()
     config = uvicorn.Config(
         build_app(door),
-        http=HttpProtocol,
+        http=bounded(bounds),
+        timeout_keep_alive=bounds.keep_alive_seconds,  # type: ignore[arg-type]  # as call_later has it
         ws=SocketProtocol,
         ws_max_size=LARGEST_MESSAGE,
         ws_per_message_deflate=websocket_compression,

@@ -6,14 +6,16 @@ from starlette.responses import Response
 from server.answers import Rejected, unauthenticated
 from server.operation_request import Malformed, parsed_json, read_body, require_json
 from server.origins import comes_from_own_page, own_origin
-from server.sign_in import COOKIE, SESSION_LENGTH, BegunSession, Gate
+from server.quotas import Quotas, take_operation
+from server.sign_in import COOKIE, SESSION_LENGTH, BegunSession, Browser, Gate
 
 
 class SessionRoutes:
     """POST begins a session, DELETE ends it."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, quotas: Quotas) -> None:
         self._gate = gate
+        self._quotas = quotas
 
     async def serve(self, request: Request) -> Response:
         """Answer one request. Raises `Rejected`."""
@@ -35,13 +37,16 @@ class SessionRoutes:
         response = Response(status_code=204)
         if isinstance(token, str) and token and code is None:
             holder = await self._gate.holder(token, request)
-            _set_cookie(response, request, await self._gate.begin_session_of(holder))
+            take_operation(self._quotas, holder)
+            _set_cookie(
+                response, request, await self._gate.begin_session_of(holder, Browser.of(request))
+            )
             return response
         if not isinstance(code, str) or not code or token is not None:
             raise Rejected(
                 400, 'send {"code": "…"}, with the code of a sign-in link, or {"token": "…"}'
             )
-        begun = await self._gate.begin_session(code)
+        begun = await self._gate.begin_session(code, Browser.of(request))
         if begun is None:
             self._gate.note_wrong(request)
             raise unauthenticated(

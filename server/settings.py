@@ -13,6 +13,12 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from schema.limits.bounds import DEFAULT_MOST_COST, DEFAULT_OPERATION_SECONDS
+from server.connections import (
+    HEAD_SECONDS,
+    KEEP_ALIVE_SECONDS,
+    MOST_CONNECTIONS,
+    ConnectionBounds,
+)
 from server.failures import CannotStart
 from server.origins import LOOPBACK_NAMES
 from trunkline.failover.slots import DEFAULT_RUNNING
@@ -24,6 +30,8 @@ DEFAULT_MOST_AGENTS = 10_000
 DEFAULT_SHUTDOWN_SECONDS = 20.0
 DEFAULT_MOST_SOCKETS_PER_VIEWER = 2_048
 DEFAULT_MOST_STREAMS_PER_VIEWER = 10_000
+DEFAULT_GATEWAY_REQUESTS_PER_SECOND = 5_000.0
+DEFAULT_GATEWAY_BODY_SECONDS = 60.0
 
 _WHAT_TO_GIVE = {
     "port": "give a port number from 0 to 65535",
@@ -41,6 +49,13 @@ _WHAT_TO_GIVE = {
     "operations_per_second": "give a number from 0.1 to 1000000; left out, no rate is limited",
     "most_sockets_per_viewer": "give a whole number from 1 to 4096",
     "most_streams_per_viewer": "give a whole number from 1 to 1000000",
+    "gateway_requests_per_second": "give a number from 0.1 to 1000000",
+    "gateway_body_seconds": "give seconds from 0.05 to 3600",
+    "head_seconds": "give seconds from 0.05 to 300",
+    "keep_alive_seconds": "give seconds from 0.05 to 3600",
+    "most_connections": "give a whole number from 1 to 1000000",
+    "most_connections_per_address": "give a whole number from 1 to 1000000; left out, no address "
+    "is limited",
     "provider_concurrency": "give a whole number from 1 to 10000",
     "compiled": "give `on` or `off`",
     "shutdown_seconds": "give seconds from 0 to 3600",
@@ -87,6 +102,14 @@ class Settings(BaseSettings):
     most_streams_per_viewer: int = Field(
         default=DEFAULT_MOST_STREAMS_PER_VIEWER, ge=1, le=1_000_000
     )
+    gateway_requests_per_second: float = Field(
+        default=DEFAULT_GATEWAY_REQUESTS_PER_SECOND, ge=0.1, le=1_000_000
+    )
+    gateway_body_seconds: float = Field(default=DEFAULT_GATEWAY_BODY_SECONDS, ge=0.05, le=3_600)
+    head_seconds: float = Field(default=HEAD_SECONDS, ge=0.05, le=300)
+    keep_alive_seconds: float = Field(default=KEEP_ALIVE_SECONDS, ge=0.05, le=3_600)
+    most_connections: int = Field(default=MOST_CONNECTIONS, ge=1, le=1_000_000)
+    most_connections_per_address: int | None = Field(default=None, ge=1, le=1_000_000)
     websocket_compression: bool = False
     compiled: bool = True
     shutdown_seconds: float = Field(default=DEFAULT_SHUTDOWN_SECONDS, ge=0, le=3_600)
@@ -190,6 +213,16 @@ class Settings(BaseSettings):
             return self.allowed_hosts
         own = () if self.host in _WILDCARDS else (_in_url(self.host),)
         return (*LOOPBACK_NAMES, *own)
+
+    @property
+    def connection_bounds(self) -> ConnectionBounds:
+        """What bounds connections before any request is known."""
+        return ConnectionBounds(
+            head_seconds=self.head_seconds,
+            keep_alive_seconds=self.keep_alive_seconds,
+            most=self.most_connections,
+            most_of_address=self.most_connections_per_address,
+        )
 
     def address(self, port: int) -> str:
         """Where a browser on this machine finds a server that listens on `port`."""

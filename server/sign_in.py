@@ -7,6 +7,7 @@ stored as hashes; none of them is ever logged or put into an error.
 
 import hmac
 import secrets
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -15,14 +16,16 @@ from starlette.requests import HTTPConnection
 from db.access_tokens import AccessTokenRow
 from db.engine import Connection, Database
 from db.sessions import add_code, add_session, end_session, find_session, take_code
-from db.vocabulary import AccessScope
+from db.vocabulary import AccessScope, SignInMethod
 from resolvers.context import Viewer
 from server.access import AccessWatch
 from server.answers import Rejected, unauthenticated
 from server.origins import comes_from_own_page
 from server.wrong_tokens import WrongTokens
 from trunkline.access.allowed import Forbidden, access_of
+from trunkline.access.browsers import browser_name
 from trunkline.access.known import KnownTokens
+from trunkline.access.sessions import SessionUses
 from trunkline.clock import Clock
 from trunkline.events import EventBus
 from trunkline.secrets import fingerprint
@@ -30,6 +33,8 @@ from trunkline.secrets import fingerprint
 COOKIE = "trunkline_session"
 SESSION_LENGTH = timedelta(hours=12)
 CODE_LENGTH = timedelta(minutes=10)
+
+_LONGEST_ADDRESS = 64
 
 ADMIN = Viewer("admin")
 HOW_TO_SIGN_IN = (
@@ -45,6 +50,23 @@ class BegunSession:
 
     token: str = field(repr=False)
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Browser:
+    """What tells a session from others: what the browser calls itself, and where it is."""
+
+    name: str | None = None
+    address: str | None = None
+
+    @classmethod
+    def of(cls, connection: HTTPConnection) -> "Browser":
+        """Whoever sent this request."""
+        address = connection.client.host[:_LONGEST_ADDRESS] if connection.client else None
+        return cls(browser_name(connection.headers.get("user-agent")), address or None)
+
+
+UNKNOWN = Browser()
 
 
 class Gate:
@@ -65,6 +87,7 @@ class Gate:
         self.access = AccessWatch(database, clock)
         self._admin = fingerprint(admin_token)
         self._tokens = KnownTokens(database, clock, events)
+        self._uses = SessionUses(database, clock)
         self._wrong = WrongTokens(clock)
 
     async def admit(self, connection: HTTPConnection, *, key: str | None = None) -> Viewer:
@@ -118,8 +141,9 @@ class Gate:
         self._wrong.note(connection)
 
     async def drain(self) -> None:
-        """Wait until the uses of tokens are stored, before the database is closed."""
+        """Wait until the uses of tokens and sessions are stored, before the database is closed."""
         await self._tokens.drain()
+        await self._uses.drain()
 
     async def issue_code(self) -> str:
         """A code that begins one session within ten minutes."""
@@ -132,39 +156,20 @@ class Gate:
         await self._database.transact(store)
         return code
 
-    async def begin_session(self, code: str) -> BegunSession | None:
+    async def begin_session(self, code: str, browser: Browser = UNKNOWN) -> BegunSession | None:
         """Use a code up for a session; None where the code is unknown, used or too old."""
-        token = secrets.token_urlsafe(32)
-        now = self._clock()
-        expires_at = now + SESSION_LENGTH
 
-        async def exchange(connection: Connection) -> bool:
-            if not await take_code(connection, _hashed(code), now=now):
-                return False
-            await add_session(connection, fingerprint(token), now=now, expires_at=expires_at)
-            return True
+        async def take(connection: Connection) -> bool:
+            return await take_code(connection, _hashed(code), now=self._clock())
 
-        if not await self._database.transact(exchange):
-            return None
-        return BegunSession(token, expires_at)
+        return await self._begin(browser, SignInMethod.SIGN_IN_LINK, allowed=take)
 
-    async def begin_session_of(self, viewer: Viewer) -> BegunSession:
+    async def begin_session_of(self, viewer: Viewer, browser: Browser = UNKNOWN) -> BegunSession:
         """A session that may do what this viewer's token may, while that is let in itself."""
-        token = secrets.token_urlsafe(32)
-        now = self._clock()
-        expires_at = now + SESSION_LENGTH
-
-        async def begin(connection: Connection) -> None:
-            await add_session(
-                connection,
-                fingerprint(token),
-                now=now,
-                expires_at=expires_at,
-                access_token_hash=viewer.token,
-            )
-
-        await self._database.transact(begin)
-        return BegunSession(token, expires_at)
+        method = SignInMethod.ADMIN_TOKEN if viewer.token is None else SignInMethod.ACCESS_TOKEN
+        begun = await self._begin(browser, method, of=viewer.token)
+        assert begun is not None  # noqa: S101  # nothing had to be allowed
+        return begun
 
     async def end_session(self, token: str) -> None:
         """Sign a browser out; sockets and streams of the session are told."""
@@ -175,6 +180,38 @@ class Gate:
 
         await self._database.transact(end, after=lambda _: self.access.end(session))
 
+    async def _begin(
+        self,
+        browser: Browser,
+        method: SignInMethod,
+        *,
+        of: bytes | None = None,
+        allowed: Callable[[Connection], Awaitable[bool]] | None = None,
+    ) -> BegunSession | None:
+        """A new token each time: nothing that a browser brought along becomes its session."""
+        token = secrets.token_urlsafe(32)
+        now = self._clock()
+        expires_at = now + SESSION_LENGTH
+
+        async def begin(connection: Connection) -> bool:
+            if allowed is not None and not await allowed(connection):
+                return False
+            await add_session(
+                connection,
+                fingerprint(token),
+                now=now,
+                expires_at=expires_at,
+                signed_in_with=method,
+                access_token_hash=of,
+                browser=browser.name,
+                address=browser.address,
+            )
+            return True
+
+        if not await self._database.transact(begin):
+            return None
+        return BegunSession(token, expires_at)
+
     async def _session(self, token: str) -> Viewer | None:
         session = _hashed(token)
         async with self._database.read() as connection:
@@ -182,10 +219,12 @@ class Gate:
         if found is None:
             return None
         if found.access_token_hash is None:
+            self._uses.note(found)
             return replace(ADMIN, session=session)
         begun_with = await self._tokens.find(found.access_token_hash)
         if begun_with is None:
             return None
+        self._uses.note(found)
         return replace(_viewer(begun_with, found.access_token_hash), session=session)
 
 

@@ -61,6 +61,8 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     deflates = False
     # Called when `able` becomes true again.
     on_able: Callable[[], None] | None = None
+    # Called when the connection is gone.
+    on_lost: Callable[[], None] | None = None
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -116,6 +118,8 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         """Stop waiting for it."""
         if self.linger_timer is not None:
             self.linger_timer.cancel()
+        if self.on_lost is not None:
+            self.on_lost()
         super().connection_lost(exc)
 
     async def send(self, message: Any) -> None:

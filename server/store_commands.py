@@ -1,7 +1,9 @@
 """What the commands that work on the store have in common, beside a server or without one."""
 
 import asyncio
-from collections.abc import Coroutine
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,7 +11,11 @@ import uvloop
 
 from server.database_lock import DatabaseInUse, sole_server
 from server.failures import CannotStart
+from server.logs import configure_logs
 from server.settings import PREFIX, Settings
+from server.wiring import command_services
+from trunkline.errors import Refused
+from trunkline.services import Services
 
 T = TypeVar("T")
 
@@ -56,6 +62,34 @@ def run_on_loop(work: Coroutine[Any, Any, T]) -> T:
     """Run a command's work to its end."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(work)
+
+
+def run_on_services(settings: Settings, work: Callable[[Services], Awaitable[None]]) -> None:
+    """Run a command's work on the store. Raises `CannotStart`, for what is refused too."""
+    require_database(settings)
+    configure_logs(settings.log_format)
+
+    async def on_services() -> None:
+        async with command_services(settings) as services:
+            await work(services)
+
+    try:
+        run_on_loop(on_services())
+    except Refused as refusal:
+        raise CannotStart(str(refusal)) from refusal
+
+
+def write_table(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows of cells to stdout, in columns; the first names them."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        sys.stdout.write("  ".join(cells).rstrip() + "\n")
+
+
+def minute(at: datetime | None) -> str:
+    """An instant in a table."""
+    return "-" if at is None else at.strftime("%Y-%m-%d %H:%M UTC")
 
 
 def first_line_of(error: Exception) -> str:

@@ -6,7 +6,7 @@ stderr. Raises `CannotStart` for whatever an operator can put right.
 
 import re
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,17 +15,13 @@ from db.chains import load_chains, load_chains_by_slug
 from db.paging import PageRequest
 from db.vocabulary import AccessScope
 from server.failures import CannotStart
-from server.logs import configure_logs
 from server.settings import Settings
-from server.store_commands import require_database, run_on_loop
-from server.wiring import command_services
+from server.store_commands import minute, run_on_services, write_table
 from trunkline.access.changes import create_token, revoke_token, rotate_token
 from trunkline.access.inputs import MOST_TOKENS, NewAccessToken
-from trunkline.errors import Refused
 from trunkline.services import Services
 
 _DURATION = re.compile(r"([0-9]{1,9})([smhd])")
-_Work = Callable[[Services], Awaitable[None]]
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -55,7 +51,7 @@ def run_create(settings: Settings, asked: Asked) -> None:
         made = await create_token(services, new)
         _show(made.text, f"{made.token.name!r} may {_may(made.token)}; it is shown this once")
 
-    _run(settings, create)
+    run_on_services(settings, create)
 
 
 def run_list(settings: Settings) -> None:
@@ -72,12 +68,9 @@ def run_list(settings: Settings) -> None:
             ("NAME", "TOKEN", "SCOPES", "LIMITED TO", "EXPIRES", "LAST USED")
         ]
         rows += [_line(token, slugs, now) for token in tokens]
-        widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-        for row in rows:
-            cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-            sys.stdout.write("  ".join(cells).rstrip() + "\n")
+        write_table(rows)
 
-    _run(settings, show)
+    run_on_services(settings, show)
 
 
 def run_rotate(settings: Settings, name: str, grace: str) -> None:
@@ -86,10 +79,10 @@ def run_rotate(settings: Settings, name: str, grace: str) -> None:
 
     async def rotate(services: Services) -> None:
         made = await rotate_token(services, await _id_of(services, name), seconds)
-        until = "no longer" if seconds == 0 else f"until {_instant(made.token.previous_until)} too"
+        until = "no longer" if seconds == 0 else f"until {minute(made.token.previous_until)} too"
         _show(made.text, f"the token before it is let in {until}; this one is shown this once")
 
-    _run(settings, rotate)
+    run_on_services(settings, rotate)
 
 
 def run_revoke(settings: Settings, name: str) -> None:
@@ -99,21 +92,7 @@ def run_revoke(settings: Settings, name: str) -> None:
         await revoke_token(services, await _id_of(services, name))
         sys.stderr.write(f"{name!r} is revoked\n")
 
-    _run(settings, revoke)
-
-
-def _run(settings: Settings, work: _Work) -> None:
-    require_database(settings)
-    configure_logs(settings.log_format)
-
-    async def on_services() -> None:
-        async with command_services(settings) as services:
-            await work(services)
-
-    try:
-        run_on_loop(on_services())
-    except Refused as refusal:
-        raise CannotStart(str(refusal)) from refusal
+    run_on_services(settings, revoke)
 
 
 async def _id_of(services: Services, name: str) -> int:
@@ -188,10 +167,6 @@ def _line(token: AccessTokenRow, slugs: dict[int, str], now: datetime) -> tuple[
         token.masked,
         _may(token),
         ", ".join(limits) or "-",
-        "expired" if expired else _instant(token.expires_at),
-        _instant(token.last_used_at),
+        "expired" if expired else minute(token.expires_at),
+        minute(token.last_used_at),
     )
-
-
-def _instant(at: datetime | None) -> str:
-    return "-" if at is None else at.strftime("%Y-%m-%d %H:%M UTC")

@@ -18,7 +18,8 @@ OTHER = "other"
 _ROUTES = frozenset(
     {
         "/", "/graphql", "/graphiql", "/graphiql/", "/schema.graphql", "/operations.json",
-        "/export/usage", "/import/usage", "/session", "/healthz", "/readyz", "/metrics",
+        "/export/audit", "/export/usage", "/import/usage", "/session",
+        "/healthz", "/readyz", "/metrics",
         "/v1/chat/completions", "/v1/messages", "/v1/embeddings", "/v1/models",
     }
 )  # fmt: skip

@@ -13,6 +13,7 @@ from db.vocabulary import AccessScope
 from resolvers.context import OperationContext
 from server.answers import Rejected, json_answer
 from server.execution import MakeContext
+from server.quotas import Quotas, take_operation
 from server.requests import request_id_of
 from server.sign_in import Gate, permit
 from server.streamed_answer import StreamedAnswer, bodies, file_headers
@@ -37,8 +38,9 @@ _TYPES = {
 class UsageRoutes:
     """The two routes, on the services of the requests' contexts."""
 
-    def __init__(self, gate: Gate, make_context: MakeContext) -> None:
+    def __init__(self, gate: Gate, make_context: MakeContext, quotas: Quotas) -> None:
         self._gate = gate
+        self._quotas = quotas
         self._make_context = make_context
         self._importing = 0
 
@@ -77,6 +79,7 @@ class UsageRoutes:
     async def _context(self, request: Request, scope: AccessScope) -> OperationContext:
         viewer = await self._gate.admit(request)
         permit(viewer, scope)
+        take_operation(self._quotas, viewer)
         context = self._make_context(viewer, request_id_of(request.scope))
         if not isinstance(context, OperationContext):
             raise TypeError("the front door's contexts are OperationContext")

@@ -16,6 +16,7 @@ from db.installation import installation_id
 from db.migrate import DatabaseTooNew, migrate
 from server.credentials import Credentials, credentials
 from server.failures import CannotStart
+from server.secret_check import require_readable
 from server.settings import DEFAULT_MOST_AGENTS, PREFIX, Settings
 from trunkline.audit.actors import SYSTEM, Actor, command_line
 from trunkline.budgets.running import running_budgets
@@ -65,9 +66,10 @@ async def running_services(
     Raises `CannotStart`. `held` saves reading the credentials twice.
     """
     known = held or credentials(settings)
-    proxies, trust = _ways_out()
+    proxies, trust = ways_out()
     catalog = KnownCatalog()
     async with open_database(settings) as database:
+        await require_readable(database, known)
         await seed_providers(database, catalog, system_clock)
         await refresh_catalog(database, catalog, system_clock)
         async with (
@@ -76,9 +78,7 @@ async def running_services(
                 database,
                 known.secrets,
                 catalog=catalog,
-                private_networks=(
-                    "default" if settings.private_networks == "allow" else settings.private_networks
-                ),
+                private_networks=private_networks(settings),
                 proxies=proxies,
                 trust=trust,
                 most_agents=settings.most_agents,
@@ -110,14 +110,14 @@ async def command_services(settings: Settings) -> AsyncIterator[Services]:
     Servers hear of what it commits; it doesn't hear of what they do. Raises `CannotStart`.
     """
     held = credentials(settings)
-    proxies, trust = _ways_out()
+    proxies, trust = ways_out()
     async with (
         open_database(settings) as database,
         open_bus(settings, database) as bus,
         services_on(
             database,
             held.secrets,
-            private_networks="deny" if settings.private_networks == "deny" else "default",
+            private_networks=private_networks(settings),
             proxies=proxies,
             trust=trust,
             most_agents=settings.most_agents,
@@ -191,7 +191,12 @@ async def services_on(
         await services.recording.drain()
 
 
-def _ways_out() -> tuple[Proxies, ssl.SSLContext | None]:
+def private_networks(settings: Settings) -> PrivateNetworks:
+    """Who may go to private addresses: "allow" is each kind's own default."""
+    return "default" if settings.private_networks == "allow" else settings.private_networks
+
+
+def ways_out() -> tuple[Proxies, ssl.SSLContext | None]:
     """The proxies and certificates of the environment. Raises `CannotStart`."""
     try:
         return Proxies.from_environment(os.environ), trusted_certificates(os.environ)

@@ -28,8 +28,12 @@ from resolvers.context import OperationContext, Viewer
 from schema.root import schema
 from server.settings import Settings
 from server.wiring import services_on
+from tests.planted.plugin import pytest_configure, pytest_runtest_makereport
 from trunkline.secrets import Secrets, generate_secret_key
 from trunkline.services import Services
+
+__all__ = ["pytest_configure", "pytest_runtest_makereport"]
+"""What pytest is to find here though it is defined elsewhere: see `tests/planted`."""
 
 POSTGRES_URL = os.environ.get(
     "TRUNKLINE_TEST_POSTGRES_URL", "postgresql+asyncpg://postgres@127.0.0.1:5432/test"

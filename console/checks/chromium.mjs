@@ -10,9 +10,10 @@ import { required } from "./server.mjs";
 
 /**
  * Opens a browser with a profile of its own. `seen.urls` holds every address that its pages asked
- * for, workers and sockets included; `seen.problems` every error that a page logged or threw.
+ * for, workers and sockets included; `seen.problems` every error that a page logged or threw. What
+ * else its command line takes is given as arguments.
  */
-export async function openBrowser() {
+export async function openBrowser(...more) {
   const profile = mkdtempSync(join(tmpdir(), "trunkline-chromium-"));
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: required("TRUNKLINE_CHROMIUM"),
@@ -28,6 +29,7 @@ export async function openBrowser() {
       "--disable-background-networking",
       "--disable-component-update",
       "--disable-sync",
+      ...more,
     ],
   });
   context.setDefaultTimeout(45_000);

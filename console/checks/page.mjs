@@ -9,11 +9,12 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 
 import { openBrowser } from "./chromium.mjs";
-import { record, required } from "./server.mjs";
+import { record, required, run } from "./server.mjs";
 
 const origin = new URL(required("TRUNKLINE_URL")).origin;
 const link = required("TRUNKLINE_SIGN_IN_LINK");
 const screenshots = process.argv[2];
+const PASTE = "Or paste the link, or a token, here";
 const FAKE_KEY = "sk-ant-never-to-be-remembered";
 
 const browser = await openBrowser();
@@ -31,6 +32,7 @@ try {
   await refusesAUsedLink();
   await signsOut();
   await takesAToken();
+  await endsOtherSessions();
   loadsFromOurOriginOnly();
   complainsOfNothing();
   console.log("ok");
@@ -147,10 +149,19 @@ async function refusesAUsedLink() {
 }
 
 async function takesAToken() {
-  const field = page.getByLabel("Sign-in link or token");
-  await field.fill("not-the-token-of-this-server");
+  const field = page.getByLabel(PASTE);
   await page.getByRole("button", { name: "Sign in" }).click();
-  await page.getByRole("alert").getByText(/token/).waitFor();
+  await page.getByRole("alert").getByText("Paste a sign-in link or a token first.").waitFor();
+  assert.equal(await field.getAttribute("aria-invalid"), "true");
+  await field.fill("two words");
+  await page.keyboard.press("Enter");
+  await page.getByRole("alert").getByText(/neither a sign-in link nor a token/).waitFor();
+  await field.fill("not-the-token-of-this-server");
+  await page.keyboard.press("Enter");
+  await page.getByRole("alert").getByText(/doesn't know this token/).waitFor();
+  assert.equal(await field.inputValue(), "", "the wrong token is still there");
+  assert.ok(await field.evaluate((input) => input === document.activeElement));
+  await shoot("sign-in-wrong-token");
   await field.fill(required("TRUNKLINE_ADMIN_TOKEN"));
   await page.getByRole("button", { name: "Sign in" }).click();
   await page.getByRole("button", { name: "Show Live usage" }).click();
@@ -159,6 +170,33 @@ async function takesAToken() {
     JSON.stringify([{ ...localStorage }, { ...sessionStorage }]),
   );
   assert.ok(!stored.includes(required("TRUNKLINE_ADMIN_TOKEN")), "the browser remembers the token");
+  for (const url of seen.urls) assert.ok(!url.includes(required("TRUNKLINE_ADMIN_TOKEN")), url);
+  // It became a session like any other: the page is loaded anew, and still signed in.
+  await page.reload();
+  await page.getByRole("button", { name: "Sign out" }).waitFor();
+}
+
+async function endsOtherSessions() {
+  await page.getByRole("button", { name: "Show Sessions" }).click();
+  const panel = page.getByRole("region", { name: "Sessions", exact: true });
+  await panel.getByText("this browser").waitFor();
+  // Of the link whose cookie was cleared.
+  const ends = panel.getByRole("button", { name: /^End the session of Chrome \d+ on Linux/ });
+  assert.equal(await ends.count(), 1);
+  await shoot("sessions-light");
+  await ends.click();
+  await panel.getByText("It is ended.").waitFor();
+  await ends.waitFor({ state: "detached" });
+  const { browserSessions } = await run("BrowserSessions", {});
+  assert.deepEqual(
+    browserSessions.nodes.map((one) => one.signedInWith),
+    ["ADMIN_TOKEN"],
+  );
+  // Ended from elsewhere, the page says so at once: its socket is closed.
+  await page.getByRole("button", { name: "Show Live usage" }).click();
+  await connected();
+  await run("RevokeBrowserSession", { input: { id: browserSessions.nodes[0].id } });
+  await page.getByRole("alert").getByText("Your session has ended.").waitFor();
 }
 
 async function signsOut() {
@@ -170,7 +208,7 @@ async function signsOut() {
 }
 
 async function signInAgain() {
-  await page.getByLabel("Sign-in link or token").fill(required("TRUNKLINE_OTHER_SIGN_IN_LINK"));
+  await page.getByLabel(PASTE).fill(required("TRUNKLINE_OTHER_SIGN_IN_LINK"));
   await page.getByRole("button", { name: "Sign in" }).click();
   await page.getByRole("button", { name: "Sign out" }).waitFor();
 }

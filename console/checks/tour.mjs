@@ -183,6 +183,26 @@ assert.deepEqual(
 const token = { input: { id: listed.id } };
 assert.equal((await step("RevokeAccessToken", token)).deletedId, listed.id);
 
+// Browser sessions: two, of which one is ended by itself.
+for (const _ of [1, 2]) {
+  const begun = await fetch(new URL("/session", url), {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ token: authorization.replace("Bearer ", "") }),
+  });
+  assert.equal(begun.status, 204);
+}
+const sessions = await step("BrowserSessions", {});
+assert.deepEqual(
+  sessions.nodes.map((one) => [one.signedInWith, one.browser, one.current]),
+  [
+    ["ADMIN_TOKEN", "node", false],
+    ["ADMIN_TOKEN", "node", false],
+  ],
+);
+const oneOfThem = { input: { id: sessions.nodes[0].id } };
+assert.equal((await step("RevokeBrowserSession", oneOfThem)).deletedId, sessions.nodes[0].id);
+assert.equal((await step("RevokeOtherBrowserSessions", { input: {} })).revoked, 1);
 // Who changed what: the tour itself, with its keys as masks.
 const log = await step("AuditLog", { first: 3, filter: { objectKinds: ["ACCESS_TOKEN"] } });
 assert.deepEqual(

@@ -22,20 +22,20 @@ const codeOfLink = takeCodeFromAddress();
 export function Console() {
   const [state, setState] = useState<State>({ is: "starting" });
 
-  const enter = useCallback((token: string | null) => {
+  const enter = useCallback(() => {
     const leave = () => setState({ is: "signed-out", message: "Your session has ended." });
-    setState({ is: "signed-in", api: connect(token, leave) });
+    setState({ is: "signed-in", api: connect(leave) });
   }, []);
 
   const signIn = useCallback(
     async (credential: Credential | null) => {
-      const token = credential?.kind === "token" ? credential.token : null;
       try {
-        if (credential?.kind === "code") await beginSession(credential.code);
-        if (await isSignedIn(token)) return enter(token);
+        if (credential !== null) await beginSession(credential);
+        if (await isSignedIn()) return enter();
         setState({
           is: "signed-out",
-          message: credential === null ? null : "The server doesn't know this token.",
+          // Whoever comes without a session has done nothing wrong.
+          message: credential === null ? null : "The browser didn't keep the session's cookie.",
         });
       } catch (problem) {
         setState({ is: "signed-out", message: inWords(problem) });

@@ -8,6 +8,7 @@ import { EXAMPLES_BY_NAME } from "./examples/examples";
 import { EXAMPLES_TITLE, ExamplesIcon, ExamplesPanel } from "./examples/ExamplesPanel";
 import { startingVariables } from "./examples/variables";
 import { LIVE_USAGE_TITLE, LiveUsageIcon, LiveUsagePanel } from "./live/LiveUsagePanel";
+import { SESSIONS_TITLE, SessionsIcon, SessionsPanel } from "./sessions/SessionsPanel";
 import { pageStorage } from "./storage";
 
 interface Props {
@@ -18,6 +19,7 @@ interface Props {
 const PLUGINS: GraphiQLPlugin[] = [
   { title: EXAMPLES_TITLE, icon: ExamplesIcon, content: ExamplesPanel },
   { title: LIVE_USAGE_TITLE, icon: LiveUsageIcon, content: LiveUsagePanel },
+  { title: SESSIONS_TITLE, icon: SessionsIcon, content: SessionsPanel },
   HISTORY_PLUGIN,
 ];
 

@@ -1,7 +1,7 @@
 /**
  * The page's connection to `/graphql`: HTTP for queries and mutations, a websocket for subscriptions.
  *
- * Everything goes to our own origin, with the session's cookie, or with a pasted token.
+ * Everything goes to our own origin, with the session's cookie.
  */
 
 import type { Fetcher } from "@graphiql/toolkit";
@@ -13,7 +13,7 @@ export interface Api {
   fetcher: Fetcher;
   socket: Client;
   /** One query, for the page's own use. Throws when the server can't be reached or refuses. */
-  ask<Data>(query: string): Promise<Data>;
+  ask<Data>(query: string, variables?: object): Promise<Data>;
   close(): void;
 }
 
@@ -21,10 +21,8 @@ export interface Api {
 const SIGNED_OUT_CODES = new Set([4401, 4403]);
 
 /** `onSignedOut` is called whenever the server says that our own credentials are not good. */
-export function connect(token: string | null, onSignedOut: () => void): Api {
-  const authorization: Record<string, string> =
-    token === null ? {} : { Authorization: `Bearer ${token}` };
-  const socket = openSocket(authorization, onSignedOut);
+export function connect(onSignedOut: () => void): Api {
+  const socket = openSocket({}, onSignedOut);
 
   async function post(body: object, headers: Record<string, string>): Promise<ExecutionResult> {
     const response = await fetch("/graphql", {
@@ -32,7 +30,6 @@ export function connect(token: string | null, onSignedOut: () => void): Api {
       headers: {
         "Content-Type": "application/json",
         Accept: "application/graphql-response+json",
-        ...authorization,
         ...headers,
       },
       body: JSON.stringify(body),
@@ -60,13 +57,13 @@ export function connect(token: string | null, onSignedOut: () => void): Api {
       return Object.keys(headers).length === 0
         ? listen(socket, body)
         : listen(
-            openSocket({ ...authorization, ...headers }, () => {}),
+            openSocket(headers, () => {}),
             body,
             true,
           );
     },
-    ask: async <Data>(query: string) => {
-      const result = await post({ query }, {});
+    ask: async <Data>(query: string, variables?: object) => {
+      const result = await post({ query, variables }, {});
       const problem = result.errors?.[0];
       if (problem) throw new Error(problem.message);
       return result.data as Data;

@@ -1,7 +1,6 @@
 /**
- * Signing in: a link's one-use code becomes a cookie that no script can read.
- *
- * A token may be pasted instead. It stays in this page's memory and is written nowhere.
+ * Signing in: a link's one-use code, or a token, becomes a cookie that no script can read. This page
+ * keeps neither.
  */
 
 /** What a person can show to be let in. */
@@ -30,14 +29,22 @@ export function readPasted(text: string): Credential | null {
   return /^[\x21-\x7e]+$/.test(token) ? { kind: "token", token } : null;
 }
 
-/** Trades a code for the session's cookie. Throws `SignInRefused`. */
-export async function beginSession(code: string): Promise<void> {
+/** Trades what a person showed for the session's cookie. Throws `SignInRefused`. */
+export async function beginSession(credential: Credential): Promise<void> {
+  const { kind, ...shown } = credential;
   const response = await fetch("/session", {
     method: "POST",
     headers: { "Content-Type": "application/json", Accept: "application/json" },
-    body: JSON.stringify({ code }),
+    body: JSON.stringify(shown),
   });
-  if (!response.ok) throw new SignInRefused(await refusal(response));
+  if (response.ok) return;
+  // The server's own words are for programs, which send a token as a header.
+  const unknown = kind === "token" && response.status === 401;
+  throw new SignInRefused(
+    unknown
+      ? "The server doesn't know this token: it may have been revoked, rotated or have expired."
+      : await refusal(response),
+  );
 }
 
 /** Ends the session here and on the server. */
@@ -45,14 +52,13 @@ export async function endSession(): Promise<void> {
   await fetch("/session", { method: "DELETE" });
 }
 
-/** Whether the cookie, or the token given, is good. Throws `SignInRefused` on any answer but 200 and 401. */
-export async function isSignedIn(token: string | null): Promise<boolean> {
+/** Whether the cookie is good. Throws `SignInRefused` on any answer but 200 and 401. */
+export async function isSignedIn(): Promise<boolean> {
   const response = await fetch("/graphql", {
     method: "POST",
     headers: {
       "Content-Type": "application/json",
       Accept: "application/graphql-response+json",
-      ...(token === null ? {} : { Authorization: `Bearer ${token}` }),
     },
     body: JSON.stringify({ query: "query SignedIn { __typename }", operationName: "SignedIn" }),
   });

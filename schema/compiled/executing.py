@@ -27,9 +27,10 @@ from typing import Any
 from graphql import GraphQLObjectType, GraphQLOutputType, GraphQLResolveInfo
 from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet
 from graphql.execution.values import get_argument_values
-from graphql.pyutils import Path, Undefined, gather_with_cancel
+from graphql.pyutils import Path, Undefined
 
 from schema.compiled.fallback import LISTS, NeedsStandard
+from schema.compiled.gathering import gathered
 from schema.compiled.prepared_execution import PreparedExecution
 
 
@@ -209,6 +210,6 @@ async def _gathered(results: dict[str, Any], awaited: list[str]) -> dict[str, An
         name = awaited[0]
         results[name] = await results[name]
     else:
-        found = await gather_with_cancel(*(results[name] for name in awaited))
+        found = await gathered(*(results[name] for name in awaited))
         results.update(zip(awaited, found, strict=True))
     return results

@@ -1,5 +1,6 @@
 """SQLite's driver: one trip to its thread a statement, and nothing lost by it."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from db.engine import Database
-from db.one_trip import OneTripConnection
+from db.one_trip import OneTripConnection, connected
 
 ROWS = 2_500
 
@@ -99,3 +100,14 @@ async def test_what_failed_is_rolled_back(path: Path) -> None:
     async with database.read() as connection:
         assert await connection.scalar(text("SELECT count(*) FROM numbers")) == ROWS
     await database.close()
+
+
+async def test_who_closes_a_connection_that_was_told_to_stop_waits_for_nothing(
+    tmp_path: Path,
+) -> None:
+    connection = await connected(str(tmp_path / "x.db"), reads=True, isolation_level=None)
+    closing = asyncio.ensure_future(connection.close())
+    await asyncio.sleep(0)
+    connection.stop()
+    async with asyncio.timeout(20):
+        await closing

@@ -15,7 +15,7 @@ async def killed_at_start(
 ) -> None:
     """Kill while the schema is made and the catalog seeded, then start for good."""
     server = ServerProcess(folder)
-    for _ in range(5 if full else 2):
+    for _ in range(5 if full else 1):
         starting = asyncio.create_task(server.start())
         await asyncio.sleep(chance.uniform(0.3, 2.5))
         await server.kill()

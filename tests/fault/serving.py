@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ import aiohttp
 from tests.conftest import SECRET_KEY
 from tests.console.live_server import ADMIN_TOKEN
 from tests.fault.violations import Violation, demand
+from tests.program import run_program
 
 BEARER = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
 PATIENCE_SECONDS = 90.0
@@ -168,20 +170,13 @@ class ServerProcess:
 
     async def command(self, *arguments: str) -> tuple[int, str]:
         """Run `trunkline …` on the same data; gives the status and what it printed."""
-        process = await asyncio.create_subprocess_exec(
-            str(_TRUNKLINE), *arguments,
-            env=dict(self.environment),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                said, _ = await process.communicate()
-        except TimeoutError:
-            process.kill()
+            ended = await asyncio.to_thread(
+                run_program, arguments, self.environment, timeout_seconds=PATIENCE_SECONDS
+            )
+        except subprocess.TimeoutExpired:
             raise Violation(f"`trunkline {' '.join(arguments)}` did not end") from None
-        return process.returncode or 0, said.decode(errors="replace")
+        return ended.returncode, ended.stdout + ended.stderr
 
 
 @contextlib.asynccontextmanager

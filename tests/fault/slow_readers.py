@@ -38,7 +38,7 @@ async def slow_readers(folder: Path, chance: random.Random, counts: Counts, *, f
             await load.acknowledges(20)
             open_before, memory = server.open_files(), server.resident_kb()
             async with _not_reading(server, many):
-                for _ in range(10 if full else 2):
+                for _ in range(10 if full else 1):
                     seen = [one.updates for one in reading]
                     await load.lasts(3.0 if full else 1.5)
                     demand(
@@ -74,7 +74,7 @@ async def half_open(folder: Path, chance: random.Random, counts: Counts, *, full
                     _subscribe(one)
                 counts.add("peers that vanished", 2 * many)
                 seen = [one.updates for one in reading]
-                await load.lasts(5.0 if full else 2.0)
+                await load.lasts(5.0 if full else 1.5)
                 demand(
                     all(one.updates > before for one, before in zip(reading, seen, strict=True)),
                     "a client that reads got nothing beside those that are gone",

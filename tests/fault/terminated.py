@@ -24,7 +24,7 @@ _OUTCOMES = """{ gatewayRequests(first: 100) { nodes { requestId outcome httpSta
 
 async def terminated(folder: Path, chance: random.Random, counts: Counts, *, full: bool) -> None:
     """Stop it several times, sometimes by two signals."""
-    grace = 3.0
+    grace = 3.0 if full else 1.5
     async with (
         simulated_provider() as provider,
         server_process(folder, shutdown_seconds=grace) as server,

@@ -23,6 +23,8 @@ HANG_SECONDS = 40.0
 machines are busy.
 """
 _START_SECONDS = 90.0
+# One of a run: servers that follow each other on a database share what is sealed there.
+_SECRET_KEY = generate_secret_key()
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _BAD_LEVELS = frozenset({"error", "critical"})
 
@@ -138,7 +140,7 @@ def running(folder: Path, database_url: str | None = None) -> Iterator[Subject]:
     environment = own | {
         "TRUNKLINE_DATA_DIR": str(folder / "data"),
         "TRUNKLINE_ADMIN_TOKEN": TOKEN,
-        "TRUNKLINE_SECRET_KEYS": generate_secret_key(),
+        "TRUNKLINE_SECRET_KEYS": _SECRET_KEY,
         "TRUNKLINE_LOG_FORMAT": "json",
         "TRUNKLINE_WEBSOCKET_COMPRESSION": "on",
         "PYTHONPATH": str(Path(__file__).parents[2]),

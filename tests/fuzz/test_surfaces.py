@@ -14,6 +14,7 @@ from tests.fuzz.cases import Surface, kept
 from tests.fuzz.exploring import Explorer
 from tests.fuzz.identifiers import IDENTIFIERS
 from tests.fuzz.operations import OPERATIONS
+from tests.fuzz.raw_http import RAW_HTTP
 from tests.fuzz.subject import Subject, running
 from tests.fuzz.surfaces import SURFACES
 
@@ -49,7 +50,9 @@ def test_nothing_breaks_it(subject: Subject, surface: Surface) -> None:
     assert explorer.finish() is None
 
 
-@pytest.mark.parametrize("surface", [OPERATIONS, IDENTIFIERS], ids=lambda surface: surface.name)
+@pytest.mark.parametrize(
+    "surface", [OPERATIONS, IDENTIFIERS, RAW_HTTP], ids=lambda surface: surface.name
+)
 def test_nothing_breaks_it_on_postgresql(postgres_subject: Subject, surface: Surface) -> None:
     surface.prepare(postgres_subject)
     explorer = Explorer(surface, postgres_subject)

@@ -29,6 +29,7 @@ from db.gateway_request_pages import GatewayRequestRow
 from db.models import ModelPricingRow, ModelRow
 from db.paging import Edge, Slice
 from db.providers import ApiKeyPreviewRow, ConnectionTestRow, ProviderRow
+from db.sessions import BrowserSessionRow
 from db.usage import UsageEventRow
 from resolvers.access_tokens import TokenOutcome
 from resolvers.budgets import BudgetOutcome
@@ -178,6 +179,7 @@ ROWS: dict[str, type] = {
     "GatewayRequestCompletion": ChangeRow,
     "RunFailoverChainPayload": RunOutcome,
     "CircuitChange": CircuitChangeRow,
+    "BrowserSession": BrowserSessionRow,
 }
 
 

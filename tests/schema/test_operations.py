@@ -11,6 +11,7 @@ from graphql import OperationDefinitionNode, OperationType, parse, print_ast
 from db.vocabulary import AuditActorKind
 from resolvers.context import OperationContext
 from schema.root import schema
+from server.sign_in import Gate
 from server.simulated.app import running_simulator
 from server.simulated.behaviour import Behaviour
 from tests.audit_entries import entries_of
@@ -25,6 +26,8 @@ NOT_CONFIGURATION = {
     "recordUsage": "usage is what happened, not how anything is set up, and is counted itself",
     "testConnection": "a test tells how a provider does; what it is configured with stays",
     "runFailoverChain": "a request, which is listed among gatewayRequests",
+    "revokeBrowserSession": "a browser signs in again; who may do what stays",
+    "revokeOtherBrowserSessions": "the same of many",
 }
 """The mutations that leave nothing in the audit log, and why."""
 
@@ -202,6 +205,11 @@ async def test_a_dashboards_day(services: Services, execute: Execute, simulator:
         "costUsd"
     ] == "1"
     await do("RevokeAccessToken", input={"id": token["accessToken"]["id"]})
+    gate = Gate(services.database, services.clock, "token-of-the-admin")
+    assert await gate.begin_session(await gate.issue_code())
+    begun = (await do("BrowserSessions"))["nodes"]
+    await do("RevokeBrowserSession", input={"id": begun[0]["id"]})
+    assert (await do("RevokeOtherBrowserSessions", input={}))["revoked"] == 0
     await do("DeleteBudget", input={"id": budget["id"]})
     await do("DeleteFailoverChain", input={"id": chain["id"]})
     await do("DeleteModel", input={"id": model["id"]})

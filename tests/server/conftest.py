@@ -196,7 +196,7 @@ ServerMaker = Callable[..., RunningServer]
 def make_running_server(
     sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServerMaker]:
-    """Starts servers; keywords are those of `FrontDoor`."""
+    """Starts servers; keywords are those of `FrontDoor`, and `bounds` of connections."""
     running: list[RunningServer] = []
 
     def make(**door: Any) -> RunningServer:
@@ -218,6 +218,8 @@ def server(make_running_server: ServerMaker) -> RunningServer:
 
 def _start(path: Path, given: dict[str, Any]) -> RunningServer:
     started: Future[RunningServer] = Future()
+
+    bounds = given.pop("bounds", None)
 
     async def serve() -> None:
         listener = socket.create_server(("127.0.0.1", 0))
@@ -251,7 +253,7 @@ def _start(path: Path, given: dict[str, Any]) -> RunningServer:
             port = listener.getsockname()[1]
             started.set_result(RunningServer(port, door, witness, TOKEN, loop, stop))
 
-        uvicorn_server = make_server(door, ready)
+        uvicorn_server = make_server(door, ready, bounds=bounds)
         try:
             await uvicorn_server.serve([listener])
         finally:

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +17,13 @@ from schema.node import encode_id
 from server.sign_in import COOKIE
 from server.wiring import services_on
 from tests.conftest import SECRET_KEY, SetClock
+from tests.program import run_program
 from tests.server.served import TOKEN, Served, serving
 from trunkline.access.changes import create_token, revoke_token
 from trunkline.access.inputs import NewAccessToken
 from trunkline.secrets import Secrets
 from trunkline.services import Services
 
-PROGRAM = str(Path(sys.executable).with_name("trunkline"))
 CREATE = """mutation ($slug: String!) { createProvider(input: { slug: $slug, name: $slug,
   kind: OLLAMA }) { provider { id } userErrors { message } } }"""
 LOG = """query ($filter: AuditLogFilter, $first: Int, $after: String) {
@@ -70,10 +69,7 @@ class Front:
             "TRUNKLINE_SECRET_KEYS": SECRET_KEY,
             "LOGNAME": "ada",
         }
-        return subprocess.run(
-            [PROGRAM, *arguments],
-            env=kept | given, capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
+        return run_program(list(arguments), kept | given)
 
 
 def bearer(text: str) -> dict[str, str]:

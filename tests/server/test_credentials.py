@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from db.engine import Database
 from server.credentials import credentials, make_data_dir
+from server.key_file import KeyFile
+from server.secret_check import require_readable
 from server.settings import BadSettings, Settings, read_settings
 from trunkline.secrets import generate_secret_key
 
@@ -24,15 +27,19 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_they_are_generated_once_for_their_owner_alone(settings: Settings) -> None:
+async def test_they_are_generated_once_for_their_owner_alone(
+    settings: Settings, sqlite_database: Database
+) -> None:
     first = credentials(settings)
     assert first.generated_admin_token
+    await require_readable(sqlite_database, first)
     assert mode(settings.data_dir) == 0o700
     files = sorted(path.name for path in settings.data_dir.iterdir())
     assert files == ["admin-token", "secret-key"]
     for name in files:
         assert mode(settings.data_dir / name) == 0o600
     second = credentials(settings)
+    await require_readable(sqlite_database, second)
     assert not second.generated_admin_token
     assert second.admin_token == first.admin_token
     sealed = first.secrets.seal("key", provider_id=1, origin="https://h")
@@ -44,6 +51,10 @@ def test_starts_at_the_same_time_agree(settings: Settings) -> None:
         made = list(pool.map(lambda _: credentials(settings), range(64)))
     assert len({one.admin_token for one in made}) == 1
     assert sum(one.generated_admin_token for one in made) == 1
+    with ThreadPoolExecutor(16) as pool:
+        files = [KeyFile(settings.data_dir / "secret-key") for _ in range(64)]
+        list(pool.map(KeyFile.create, files))
+    assert len({file.read() for file in files}) == 1
 
 
 def test_those_given_are_taken_and_nothing_is_written(

@@ -316,5 +316,5 @@ def test_other_paths_answer_in_json(server: Any) -> None:
     response = server.get("/nowhere")
     assert response.status_code == 404
     assert response.json()["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
-    assert httpx2.post(f"{server.url}/healthz").status_code == 405
+    assert httpx2.post(f"{server.url}/healthz", headers=server.bearer).status_code == 405
     assert server.get("/graphql/").status_code == 404

@@ -331,7 +331,7 @@ async def test_a_socket_elsewhere_is_a_404(server: Any) -> None:
     from websockets.asyncio.client import connect
 
     with pytest.raises(InvalidStatus) as caught:
-        await connect(f"ws://127.0.0.1:{server.port}/elsewhere")
+        await connect(f"ws://127.0.0.1:{server.port}/elsewhere", additional_headers=server.bearer)
     assert caught.value.response.status_code == 404
 
 

@@ -156,6 +156,12 @@ async def test_an_operation_ends_at_its_deadline(serve: Serve, services: Service
         ("OPERATIONS_PER_SECOND", "-1", "a number from 0.1"),
         ("MOST_SOCKETS_PER_VIEWER", "0", "a whole number from 1 to 4096"),
         ("MOST_STREAMS_PER_VIEWER", "x", "a whole number from 1"),
+        ("GATEWAY_REQUESTS_PER_SECOND", "0", "a number from 0.1 to 1000000"),
+        ("GATEWAY_BODY_SECONDS", "nan", "seconds from 0.05 to 3600"),
+        ("HEAD_SECONDS", "inf", "seconds from 0.05 to 300"),
+        ("KEEP_ALIVE_SECONDS", "-1", "seconds from 0.05 to 3600"),
+        ("MOST_CONNECTIONS", "0", "a whole number from 1"),
+        ("MOST_CONNECTIONS_PER_ADDRESS", "x", "a whole number from 1"),
     ],
 )
 def test_a_wrong_setting_is_named(

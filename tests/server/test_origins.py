@@ -7,7 +7,10 @@ import httpx2
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from server.sign_in import COOKIE
+
 QUERY = {"query": "{ hello }"}
+ALLOWED = {"Origin": "https://dashboard.example"}
 
 
 @pytest.fixture(scope="module")
@@ -92,9 +95,9 @@ def test_an_allowed_origin_may_read_errors_too(friendly: Any) -> None:
     assert response.headers["access-control-allow-origin"] == "https://dashboard.example"
 
 
-def preflight(server: Any, origin: str) -> httpx2.Response:
+def preflight(server: Any, origin: str, path: str = "/graphql") -> httpx2.Response:
     return httpx2.options(
-        f"{server.url}/graphql",
+        f"{server.url}{path}",
         headers={
             "Origin": origin,
             "Access-Control-Request-Method": "POST",
@@ -125,3 +128,44 @@ async def test_sockets_of_allowed_origins_are_accepted(friendly: Any) -> None:
     async with friendly.socket(origin="https://dashboard.example") as connection:
         await connection.send('{"type": "ping"}')
         assert json.loads(await connection.recv()) == {"type": "pong"}
+
+
+@pytest.mark.parametrize("path", ["/graphql", "/session", "/v1/chat/completions", "/nowhere"])
+def test_no_origin_is_let_in_by_a_wildcard_or_with_cookies(friendly: Any, path: str) -> None:
+    """What a cache holds for one origin it must not give to another."""
+    allowed = preflight(friendly, "https://dashboard.example", path)
+    answers = [allowed, httpx2.post(f"{friendly.url}{path}", headers=ALLOWED)]
+    for answer in answers:
+        assert answer.headers["access-control-allow-origin"] == "https://dashboard.example"
+        assert "origin" in answer.headers["vary"].lower()
+        assert "access-control-allow-credentials" not in answer.headers
+    assert set(allowed.headers["access-control-allow-methods"].split(", ")) == {"GET", "POST"}
+    for origin in (friendly.url, "https://evil.example", "null", "*"):
+        refused = httpx2.post(f"{friendly.url}{path}", headers={"Origin": origin})
+        assert "access-control-allow-origin" not in refused.headers
+        assert "access-control-allow-origin" not in preflight(friendly, origin, path).headers
+
+
+def test_a_cookie_of_an_allowed_origin_does_not_count(friendly: Any) -> None:
+    code = friendly.run(friendly.door.gate.issue_code())
+    cookie = httpx2.post(f"{friendly.url}/session", json={"code": code}).cookies[COOKIE]
+    sent = {"Cookie": f"{COOKIE}={cookie}"}
+    asked = httpx2.post(f"{friendly.url}/graphql", json=QUERY, headers=sent | ALLOWED)
+    assert asked.status_code == 403
+    ended = httpx2.delete(f"{friendly.url}/session", headers=sent | ALLOWED)
+    assert ended.status_code == 403
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
+def test_other_ports_of_our_host_are_other_origins(friendly: Any, name: str) -> None:
+    """A browser sends them our cookie: to it, they are the same site."""
+    code = friendly.run(friendly.door.gate.issue_code())
+    cookie = httpx2.post(f"{friendly.url}/session", json={"code": code}).cookies[COOKIE]
+    sent = {"Cookie": f"{COOKIE}={cookie}"}
+    nothing: dict[str, str] = {}
+    for origin in (f"http://{name}:{friendly.port + 1}", f"http://{name}", f"https://{name}"):
+        for more in (nothing, friendly.bearer):
+            asked = httpx2.post(
+                f"{friendly.url}/graphql", json=QUERY, headers=sent | more | {"Origin": origin}
+            )
+            assert asked.status_code == 403

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from server.connections import ConnectionBounds
 from server.settings import BadSettings, read_settings
 
 
@@ -156,3 +157,15 @@ def test_a_bus_url_is_taken_and_not_shown(monkeypatch: pytest.MonkeyPatch, url: 
     assert settings.bus_url is not None
     assert settings.bus_url.get_secret_value() == url
     assert "hunter2" not in repr(settings)
+
+
+def test_what_bounds_connections_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_settings().connection_bounds == ConnectionBounds()
+    for name, value in {
+        "HEAD_SECONDS": "0.5",
+        "KEEP_ALIVE_SECONDS": "75",
+        "MOST_CONNECTIONS": "100",
+        "MOST_CONNECTIONS_PER_ADDRESS": "10",
+    }.items():
+        monkeypatch.setenv(f"TRUNKLINE_{name}", value)
+    assert read_settings().connection_bounds == ConnectionBounds(0.5, 75.0, 100, 10)

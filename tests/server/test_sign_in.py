@@ -82,7 +82,7 @@ def test_the_admin_token_lets_in(server: Any, scheme: str) -> None:
         ("/healthz", 200),
         ("/readyz", 200),
         ("/", 307),
-        ("/nowhere", 404),
+        ("/nowhere", 401),
     ],
 )
 def test_what_is_guarded(server: Any, path: str, expected: int) -> None:
@@ -107,6 +107,56 @@ def test_a_code_begins_one_session_and_is_used_up(server: Any) -> None:
     assert second.status_code == 401
     assert "set-cookie" not in second.headers
     assert "sign-in-link" in second.json()["errors"][0]["message"]
+
+
+def test_a_browser_keeps_no_session_that_somebody_gave_it(server: Any) -> None:
+    """Session fixation: each sign-in makes a new one, and the one before is another's still."""
+    planted = "planted-by-somebody-else"
+    code = server.run(server.door.gate.issue_code())
+    begun = httpx2.post(
+        f"{server.url}/session",
+        json={"code": code},
+        headers={"Cookie": f"{COOKIE}={planted}", "Origin": server.url},
+    )
+    own = begun.cookies[COOKIE]
+    assert own != planted
+    assert len(own) == 43
+    assert begun.headers["cache-control"] == "no-store"
+    for value, expected in ((planted, 401), (own, 200)):
+        sent = {"Cookie": f"{COOKIE}={value}", "Origin": server.url}
+        assert ask(server, sent).status_code == expected
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"Origin": "http://127.0.0.1:1", "Content-Type": "application/json"}, 403),
+        ({"Origin": "null", "Content-Type": "application/json"}, 403),
+        ({"Origin": "http://evil.example", "Content-Type": "text/plain"}, 403),
+        ({"Content-Type": "text/plain"}, 415),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
+        ({"Content-Type": "multipart/form-data; boundary=x"}, 415),
+        ({}, 415),
+    ],
+)
+def test_no_other_page_signs_a_visitor_in(
+    server: Any, headers: dict[str, str], expected: int
+) -> None:
+    """Login CSRF: a form can send no JSON, and a browser names the page that sends."""
+    code = server.run(server.door.gate.issue_code())
+    content = json.dumps({"code": code})
+    refused = httpx2.post(f"{server.url}/session", content=content, headers=headers)
+    assert refused.status_code == expected
+    assert "set-cookie" not in refused.headers
+    # The code was not used up.
+    assert httpx2.post(f"{server.url}/session", json={"code": code}).status_code == 204
+
+
+def test_the_cookie_is_secure_behind_tls(server: Any) -> None:
+    code = server.run(server.door.gate.issue_code())
+    behind = {"X-Forwarded-Proto": "https"}
+    begun = httpx2.post(f"{server.url}/session", json={"code": code}, headers=behind)
+    assert "; secure" in begun.headers["set-cookie"].lower()
 
 
 def test_a_race_for_one_code_has_one_winner(server: Any) -> None:
@@ -139,7 +189,7 @@ def test_a_code_comes_as_json_and_from_our_own_page(server: Any, make_running_se
     code = server.run(server.door.gate.issue_code())
     url = f"{server.url}/session"
     assert httpx2.post(url, data={"code": code}).status_code == 415
-    assert httpx2.get(url).status_code == 405
+    assert httpx2.get(url, headers=server.bearer).status_code == 405
     friendly = make_running_server(allowed_origins=("http://friend.example",))
     code = friendly.run(friendly.door.gate.issue_code())
     response = httpx2.post(

@@ -40,6 +40,11 @@ class Access:
         including = _INCLUDED_IN.get(scope, (scope, AccessScope.ADMIN))
         return any(held in including for held in self.scopes)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether everything may be done."""
+        return AccessScope.ADMIN in self.scopes
+
     def require(self, *needed: AccessScope) -> None:
         """Raise `Forbidden` unless each of these is allowed."""
         for scope in needed:

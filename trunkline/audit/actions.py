@@ -25,6 +25,7 @@ Action = Literal[
     # These are Trunkline's own.
     "seedProviders",
     "refreshCatalog",
+    "rotateSecrets",
     "disableBudgetWebhook",
 ]
 

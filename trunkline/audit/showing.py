@@ -5,7 +5,7 @@ of a header its name. A webhook's URL loses its path, which may be a token. What
 an object (its status, its last test, what it spent) is left out, and so are its version and dates.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from urllib.parse import urlsplit
 
@@ -131,6 +131,11 @@ def shown_token(token: AccessTokenRow) -> Shown:
 def shown_catalog(edition: str | None) -> Shown:
     """The price data as a whole: which edition of it the models' prices are of."""
     return Shown(AuditObjectKind.CATALOG, None, "price data", {"edition": edition})
+
+
+def shown_secret_keys(key_ids: Sequence[str]) -> Shown:
+    """What tells apart the keys that seal, newest first."""
+    return Shown(AuditObjectKind.SECRET_KEYS, None, "secret keys", {"keyIds": list(key_ids)})
 
 
 def _pricing(pricing: ModelPricingRow) -> Fields:

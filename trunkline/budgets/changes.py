@@ -29,7 +29,7 @@ from trunkline.budgets.inputs import (
     checked_thresholds,
     checked_webhook_url,
 )
-from trunkline.budgets.secrets import seal_secret
+from trunkline.budgets.secrets import readable_secret, seal_secret
 from trunkline.budgets.webhooks import generate_secret
 from trunkline.changes import UNSET, Problems, not_found, version_conflict
 from trunkline.errors import Problem, ProblemCode, Refused
@@ -155,13 +155,14 @@ async def rotate_webhook_secret(
             raise Refused([problem], current=current)
         now = services.clock()
         secret = generate_secret()
+        former = readable_secret(services.secrets, webhook)
         await store.store_webhook(
             connection,
             current.id,
             url=webhook.url,
             secret=seal_secret(services.secrets, secret, budget_id=current.id),
-            previous=webhook.secret_encrypted,
-            previous_until=now + SECRETS_OVERLAP,
+            previous=former,
+            previous_until=None if former is None else now + SECRETS_OVERLAP,
             disabled_at=webhook.disabled_at,
         )
         await store.update_budget(connection, current.id, {}, now=now)
@@ -171,6 +172,31 @@ async def rotate_webhook_secret(
         return Change(BudgetSaved(budget, secret), events, changes)
 
     return await services.change("rotateBudgetWebhookSecret", rotate)
+
+
+async def forget_former_webhook_secret(services: Services, budget_id: int) -> None:
+    """Sign by the present secret alone, where there is a former one.
+
+    Raises `Refused`: NOT_FOUND.
+    """
+
+    async def forget(connection: Connection) -> Change[None]:
+        current = await _held(connection, budget_id, None)
+        webhook = current.webhook
+        if webhook is None or webhook.previous_secret_encrypted is None:
+            return nothing_changed(None)
+        await store.store_webhook(
+            connection,
+            current.id,
+            url=webhook.url,
+            secret=webhook.secret_encrypted,
+            disabled_at=webhook.disabled_at,
+        )
+        shown = shown_budget(current)
+        changes = updated(shown, shown, replaced=["webhook"])
+        return Change(None, [_changed(ChangeKind.UPDATED, current)], changes)
+
+    await services.change("rotateBudgetWebhookSecret", forget)
 
 
 async def delete_budget(services: Services, budget_id: int, expected_version: int | None) -> None:

@@ -1,5 +1,6 @@
 """Webhook secrets at rest: sealed like API keys, for one budget and this use only."""
 
+from contextlib import suppress
 from datetime import datetime
 
 from db.budgets import BudgetWebhookRow
@@ -18,16 +19,25 @@ def seal_secret(secrets: Secrets, secret: str, *, budget_id: int) -> bytes:
 def signing_secrets(secrets: Secrets, webhook: BudgetWebhookRow, now: datetime) -> list[str]:
     """The secrets that sign now: the present one, and for a while the one before.
 
-    Raises `SecretUnreadable`.
+    Raises `SecretUnreadable` where the present one can't be read; the one before is left out then.
     """
-    sealed = [webhook.secret_encrypted]
-    until = webhook.previous_secret_until
-    if webhook.previous_secret_encrypted is not None and until is not None and now < until:
-        sealed.append(webhook.previous_secret_encrypted)
+    budget_id = webhook.budget_id
     try:
-        return [secrets.open(one, provider_id=webhook.budget_id, origin=_USE) for one in sealed]
+        signing = [secrets.open(webhook.secret_encrypted, provider_id=budget_id, origin=_USE)]
     except SecretUnreadable as error:
         raise SecretUnreadable(
             "the webhook's secret can't be read with the secret keys given: restore "
             "TRUNKLINE_SECRET_KEYS, or rotate the webhook's secret"
         ) from error
+    former = webhook.previous_secret_encrypted
+    until = webhook.previous_secret_until
+    if former is not None and until is not None and now < until:
+        # A secret that was rotated because it could not be read must not stop its successor.
+        with suppress(SecretUnreadable):
+            signing.append(secrets.open(former, provider_id=budget_id, origin=_USE))
+    return signing
+
+
+def readable_secret(secrets: Secrets, webhook: BudgetWebhookRow) -> bytes | None:
+    """The sealed present secret, or None where it can't be read: then it is not kept."""
+    return webhook.secret_encrypted if secrets.opens(webhook.secret_encrypted) else None

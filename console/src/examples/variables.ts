@@ -242,6 +242,9 @@ const VARIABLES: Record<string, (places: Places) => string> = {
   RotateAccessToken: () => json({ input: { id: "<a token's id>", graceSeconds: 86400 } }),
   RevokeAccessToken: () => json({ input: { id: "<a token's id>" } }),
 
+  BrowserSessions: () => json({ first: 50 }),
+  RevokeBrowserSession: () => json({ input: { id: "<a session's id>" } }),
+  RevokeOtherBrowserSessions: () => json({ input: { ofEverybody: false } }),
   AuditLog: () =>
     `{
   // "filter": { "objectKinds": ["PROVIDER"], "actions": ["updateProvider"], "from": "2026-11-01T00:00:00Z" },

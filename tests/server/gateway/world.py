@@ -291,9 +291,11 @@ class NoNames(aiohttp.abc.AbstractResolver):
 
 @asynccontextmanager
 async def open_world(
-    database: Database, secrets: Secrets, traces: Traces | None = None
+    database: Database, secrets: Secrets, traces: Traces | None = None, **gateway_options: Any
 ) -> AsyncIterator[World]:
-    """Everything is served in the test's own loop, on free ports; traced, where asked for."""
+    """Everything is served in the test's own loop, on free ports; traced, where asked for. Options
+    are those of `GatewayRoutes`.
+    """
     time = SetTime()
     behaviour = Behaviour(api_key=None, timing=SkippedTiming())
     async with (
@@ -315,14 +317,16 @@ async def open_world(
         world = World(services, behaviour, simulator, time)
         async with (
             running_gateway(services),
-            _served(services, traces) as world.url,
+            _served(services, traces, gateway_options) as world.url,
             aiohttp.ClientSession() as world.session,
         ):
             yield world
 
 
 @asynccontextmanager
-async def _served(services: Services, traces: Traces | None) -> AsyncIterator[str]:
+async def _served(
+    services: Services, traces: Traces | None, gateway_options: dict[str, Any]
+) -> AsyncIterator[str]:
     async def check_ready() -> None: ...
 
     gate = Gate(services.database, services.clock, TOKEN, services.events)
@@ -331,7 +335,7 @@ async def _served(services: Services, traces: Traces | None) -> AsyncIterator[st
         make_context=lambda viewer, request_id: OperationContext(services, viewer, request_id),
         gate=gate,
         check_ready=check_ready,
-        gateway=GatewayRoutes(services, gate),
+        gateway=GatewayRoutes(services, gate, **gateway_options),
         services=services,
         traces=traces,
     )

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import re
+from pathlib import Path
 
 import aiohttp
 import httpx2
@@ -17,6 +19,8 @@ from tests.server.gateway.world import World
 from tests.server.metrics.scraping import scraped
 from trunkline.access.changes import create_token
 from trunkline.access.inputs import NewAccessToken
+
+ROOT = Path(__file__).parents[3]
 
 
 async def test_prometheus_gets_the_format_that_it_accepts(sqlite_world: World) -> None:
@@ -44,12 +48,15 @@ async def test_only_who_may_read_reads_them(sqlite_world: World) -> None:
         assert answer.status == status
 
 
-@pytest.mark.parametrize(("access", "status"), [("open", 200), ("off", 404), ("token", 401)])
+@pytest.mark.parametrize(("access", "status"), [("open", 200), ("off", 401), ("token", 401)])
 def test_the_setting_opens_and_closes_them(
     make_running_server: ServerMaker, access: str, status: int
 ) -> None:
     server = make_running_server(metrics=access)
     assert httpx2.get(f"{server.url}/metrics").status_code == status
+    signed_in = httpx2.get(f"{server.url}/metrics", headers=server.bearer)
+    # Who isn't signed in isn't told that there are none.
+    assert signed_in.status_code == (404 if access == "off" else 200)
     # A page whose name was pointed here reads nothing, however open they are.
     foreign = {"Host": "evil.example"}
     assert httpx2.get(f"{server.url}/metrics", headers=foreign).status_code == 421
@@ -136,3 +143,10 @@ async def test_operations_are_counted_by_kind_and_result_and_only_known_names(
     assert found.total("trunkline_websockets_ended_total") == 1
     requests = "trunkline_http_request_seconds_count"
     assert found.total(requests, route="/graphql (event stream)") == 1
+
+
+async def test_every_metric_is_in_the_documentation(sqlite_world: World) -> None:
+    documented = (ROOT / "docs" / "metrics.md").read_text()
+    found = await scraped(sqlite_world, "text/plain")
+    for name in {one.name for one in found.samples}:
+        assert f"`{re.sub('_(bucket|count|sum)$', '', name)}`" in documented

@@ -36,7 +36,7 @@ async def server_behind(
             patch.delenv(variable.lower(), raising=False)
         for variable, value in environment.items():
             patch.setenv(variable, value)
-        proxies, _ = wiring._ways_out()
+        proxies, _ = wiring.ways_out()
         database = await servers.database(name)
         async with open_server(database, private_networks, proxies=proxies) as server:
             connections.own_port = server.port

@@ -43,7 +43,9 @@ async def traced_world(
         async with open_world(database, Secrets([SECRET_KEY]), entered) as world:
             yield world
     finally:
-        await asyncio.to_thread(traces.__exit__, None, None, None)
+        # Less than the libraries would wait by themselves.
+        async with asyncio.timeout(15):
+            await asyncio.to_thread(traces.__exit__, None, None, None)
 
 
 def identified(span: Span) -> tuple[str, str, str]:
@@ -167,6 +169,7 @@ async def test_a_receiver_that_hangs_or_is_away_holds_up_nobody(
     sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exporting, "LAST_SPANS_SECONDS", 0.2)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "3600")
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "10")
     monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "4")
     monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4")

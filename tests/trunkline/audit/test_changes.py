@@ -66,6 +66,7 @@ OWN = NewProvider(
 WRITTEN_BY = "trunkline.audit.changes"
 NO_CONFIGURATION = {
     "trunkline/access/known.py": "when a token was last used",
+    "trunkline/access/sessions.py": "that a session is over, or when it was last used",
     "trunkline/budgets/alerting.py": "that spending reached a threshold",
     "trunkline/budgets/sending.py": "that a delivery is under way; its end is a change",
     "trunkline/gateway/accounting.py": "what requests used",

@@ -1,0 +1,56 @@
+"""Files that are their owner's alone: read, made once, or replaced; whole or not at all."""
+
+import os
+import secrets
+from pathlib import Path
+
+MODE = 0o600
+
+
+def create_private(path: Path, text: str) -> bool:
+    """Write a new file whole or not at all; False where somebody else was faster.
+
+    Raises `OSError`.
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    _write(draft, text, os.O_EXCL)
+    try:
+        # A link fails where the name is taken, which a rename would overwrite.
+        os.link(draft, path)
+    except FileExistsError:
+        return False
+    finally:
+        draft.unlink()
+    sync_folder(path.parent)
+    return True
+
+
+def replace_private(path: Path, text: str) -> None:
+    """Put this in the file's place: whoever reads it sees the former text or the new one.
+
+    It is there for good when this returns. One process at a time may do it: the draft's name is
+    always the same, so that a killed one leaves a single draft, and the next takes it.
+    Raises `OSError`.
+    """
+    draft = path.with_name(f".{path.name}.new")
+    _write(draft, text, os.O_TRUNC)
+    draft.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Keep the names in it, also when the machine loses its power. Raises `OSError`."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write(path: Path, text: str, flags: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | flags, MODE)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        os.fchmod(descriptor, MODE)
+        file.write(f"{text}\n")
+        file.flush()
+        os.fsync(descriptor)
