@@ -73,7 +73,7 @@ async def _stopped(
     counts.most("longest stop, milliseconds", round(took * 1_000))
     counts.add("stops")
     # Some are refused by an answer, later ones by a closed port.
-    demand(seen <= {"ready", "stopping", "closed"}, f"probes saw {seen}")
+    demand(seen <= {"ready", "the server is stopping", "closed"}, f"probes saw {seen}")
     for model, (request_id, answer) in zip((BRIEF, LONG, BRIEF, LONG), ended, strict=True):
         if model == BRIEF and not twice:
             demand(is_whole(answer), f"a stream that had time was cut: {answer[-500:]!r}")
@@ -106,7 +106,8 @@ async def _probes(server: ServerProcess) -> set[str]:
         while "closed" not in seen:
             try:
                 async with session.get(f"{server.url}/readyz") as response:
-                    seen.add((await response.json())["status"])
+                    said = await response.json()
+                    seen.add(said.get("reason", said["status"]))
             except BROKEN:
                 seen.add("closed")
             await asyncio.sleep(0.1)
