@@ -6,8 +6,8 @@ driver's own mode loses updates without an error, and a plain BEGIN fails half o
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -21,6 +21,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from db.failing import StoreUnavailable, failing
 from db.one_trip import connected
+from db.questions import Asked, Rows
+from db.sqlite_readers import PRAGMAS, READ_ONLY, SqliteReaders
 from db.transaction_watch import TransactionWatch
 from db.write_watch import write_watch, writing
 
@@ -45,14 +47,17 @@ class BadDatabaseUrl(ValueError):
 
 
 class Database:
-    """Two ways in: `read()` for a snapshot, `transact()` for one write transaction.
+    """`ask` and `read()` for snapshots, `transact()` for one write transaction.
 
     Made by `Database.open`; whoever opened it awaits `close()`.
     """
 
-    def __init__(self, reader: AsyncEngine, writer: AsyncEngine) -> None:
+    def __init__(
+        self, reader: AsyncEngine, writer: AsyncEngine, readers: SqliteReaders | None = None
+    ) -> None:
         self._reader = reader
         self._writer = writer
+        self._readers = readers
         self.watch = TransactionWatch()
         self._under_way: set[asyncio.Future[Any]] = set()
         self._reads = 0
@@ -69,7 +74,9 @@ class Database:
         try:
             if parsed.get_backend_name() == "sqlite":
                 reader = _sqlite(parsed, "BEGIN", read_only=True)
-                return cls(reader, _sqlite(parsed, "BEGIN IMMEDIATE"))
+                writer = _sqlite(parsed, "BEGIN IMMEDIATE")
+                (path,), options = reader.dialect.create_connect_args(parsed)
+                return cls(reader, writer, SqliteReaders(path, options, _READERS))
             return cls(*_postgresql(parsed))
         except (ArgumentError, ValueError) as error:
             raise BadDatabaseUrl("one of its parameters has a value that can't be read") from error
@@ -104,12 +111,37 @@ class Database:
         Raises `StoreUnavailable` where it can't be used, here and at each statement.
         Cancelling the caller ends the statement that runs, on both databases.
         """
+        with self._reading():
+            async with _connected(self._reader) as connection, connection.begin():
+                yield connection
+
+    async def ask(self, *asked: Asked) -> list[Rows]:
+        """The rows that answer each of these, all of one state of the store. Raises as `read` does.
+
+        Cancelling the caller ends the statement that runs, on both databases.
+        """
+        with self._reading():
+            texts = [one.question.text(self.dialect) for one in asked]
+            put = [
+                (text.sql, text.values(one.given)) for text, one in zip(texts, asked, strict=True)
+            ]
+            if self._readers is not None:
+                found = await self._readers.ask(put)
+            else:
+                async with _connected(self._reader) as connection, connection.begin():
+                    found = [
+                        list((await connection.exec_driver_sql(sql, values)).all())
+                        for sql, values in put
+                    ]
+        return [text.rows(rows) for text, rows in zip(texts, found, strict=True)]
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
         self._reads += 1
         began, failed = perf_counter(), False
         try:
             with failing():
-                async with _connected(self._reader) as connection, connection.begin():
-                    yield connection
+                yield
         except _STORE_ERRORS:
             failed = True
             raise
@@ -164,6 +196,8 @@ class Database:
             self._closing = asyncio.Event()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._closing.wait(), _LAST_READS_SECONDS)
+        if self._readers is not None:
+            await self._readers.close()
         await self._reader.dispose()
         await self._writer.dispose()
 
@@ -239,17 +273,8 @@ def _postgresql(url: URL) -> tuple[AsyncEngine, AsyncEngine]:
     return reader, engine
 
 
-_PRAGMAS = (
-    "busy_timeout=7000",
-    "journal_mode=WAL",
-    "foreign_keys=ON",
-    # FULL survives a power loss, not only a killed process; usage is money.
-    "synchronous=FULL",
-)
-
-
 def _sqlite(
-    url: URL, begin: str, *, read_only: bool = False, pragmas: Sequence[str] = _PRAGMAS
+    url: URL, begin: str, *, read_only: bool = False, pragmas: Sequence[str] = PRAGMAS
 ) -> AsyncEngine:
     engine = create_async_engine(
         url,
@@ -266,7 +291,7 @@ def _sqlite(
 
     def on_connect(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
-        for pragma in (*pragmas, *(["query_only=ON"] if read_only else [])):
+        for pragma in (*pragmas, *([READ_ONLY] if read_only else [])):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

@@ -7,7 +7,7 @@ to clients; a cursor of another list or of another order is refused, never misre
 import base64
 import binascii
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import orjson
@@ -43,13 +43,14 @@ class Edge(Generic[Row]):
 
 @dataclass(frozen=True, slots=True)
 class Slice(Generic[Row]):
-    """A page: its rows as `nodes`, a cursor for each, and whether more lie on either side.
+    """A page: its rows as `nodes`, and whether more lie on either side. `cursor_of` gives a row's
+    cursor: most pages are asked for one of them, or none.
 
     `total_count` is of all rows that match, whatever the page; None where it wasn't asked for.
     """
 
     nodes: Sequence[Row]
-    cursors: Sequence[str]
+    cursor_of: Callable[[Row], str] = field(compare=False, repr=False)
     has_next_page: bool
     has_previous_page: bool
     total_count: int | None = None
@@ -57,7 +58,7 @@ class Slice(Generic[Row]):
     @property
     def edges(self) -> Sequence[Edge[Row]]:
         """Each row with its cursor."""
-        return [Edge(*pair) for pair in zip(self.cursors, self.nodes, strict=True)]
+        return [Edge(self.cursor_of(node), node) for node in self.nodes]
 
     @property
     def page_info(self) -> "Slice[Row]":
@@ -67,12 +68,12 @@ class Slice(Generic[Row]):
     @property
     def start_cursor(self) -> str | None:
         """The first row's cursor; None on an empty page."""
-        return self.cursors[0] if self.cursors else None
+        return self.cursor_of(self.nodes[0]) if self.nodes else None
 
     @property
     def end_cursor(self) -> str | None:
         """The last row's cursor; None on an empty page."""
-        return self.cursors[-1] if self.cursors else None
+        return self.cursor_of(self.nodes[-1]) if self.nodes else None
 
 
 def encode_cursor(order: str, key: Key) -> str:
@@ -128,7 +129,7 @@ def slice_of(
     rows = found[: page.first]
     return Slice(
         nodes=rows,
-        cursors=[encode_cursor(order, key_of(row)) for row in rows],
+        cursor_of=lambda row: encode_cursor(order, key_of(row)),
         has_next_page=len(found) > page.first,
         # A keyset knows that something lies behind it, because the cursor came from there.
         has_previous_page=page.after is not None,

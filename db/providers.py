@@ -10,10 +10,12 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Row, Select, delete, func, select, update
+from sqlalchemy import Integer, Select, bindparam, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.engine import Database
 from db.paging import PageRequest, Slice, after_key, decode_cursor, slice_of
+from db.questions import Asked, DialectName, Question, listed, one_of
 from db.storable import is_storable
 from db.tables import connection_tests, models, providers
 from db.upsert import insert_into
@@ -114,6 +116,51 @@ def _rows() -> Select[Any]:
     ).outerjoin(connection_tests, connection_tests.c.provider_id == providers.c.id)
 
 
+def _first_page(_dialect: DialectName) -> Select[Any]:
+    return (
+        _rows()
+        .where(providers.c.deleted_at.is_(None))
+        .order_by(providers.c.name_folded, providers.c.id)
+        .limit(bindparam("limit", type_=Integer))
+    )
+
+
+_FIRST_PAGE = Question(_first_page)
+_COUNT = Question(
+    lambda _: (
+        select(func.count().label("count"))
+        .select_from(providers)
+        .where(providers.c.deleted_at.is_(None))
+    )
+)
+_BY_ID = Question(
+    lambda dialect: _rows().where(
+        one_of(dialect, providers.c.id, "ids"), providers.c.deleted_at.is_(None)
+    )
+)
+
+
+async def ask_for_providers(database: Database, page: PageRequest) -> Slice[ProviderRow]:
+    """Living providers by name. Raises `BadCursor`."""
+    if page.after is not None:
+        async with database.read() as connection:
+            return await page_providers(connection, page)
+    asked = [Asked(_FIRST_PAGE, {"limit": page.first + 1})]
+    if page.with_total:
+        asked.append(Asked(_COUNT, {}))
+    rows, *counted = await database.ask(*asked)
+    total = counted[0][0][0] if counted else None
+    return slice_of(page, list(map(_provider, rows)), _place, _ORDER, total)
+
+
+async def ask_for_providers_by_id(
+    database: Database, ids: Sequence[int]
+) -> Mapping[int, ProviderRow]:
+    """The living ones among these, by id."""
+    (rows,) = await database.ask(Asked(_BY_ID, {"ids": listed(database.dialect, ids)}))
+    return {row.id: _provider(row) for row in rows}
+
+
 async def page_providers(connection: AsyncConnection, page: PageRequest) -> Slice[ProviderRow]:
     """Living providers by name."""
     living = providers.c.deleted_at.is_(None)
@@ -130,7 +177,7 @@ async def page_providers(connection: AsyncConnection, page: PageRequest) -> Slic
     total = None
     if page.with_total:
         total = await connection.scalar(select(func.count()).select_from(providers).where(living))
-    return slice_of(page, found, lambda row: (row.name.casefold(), row.id), _ORDER, total)
+    return slice_of(page, found, _place, _ORDER, total)
 
 
 async def find_provider(connection: AsyncConnection, provider_id: int) -> ProviderRow | None:
@@ -286,7 +333,11 @@ async def delete_provider(connection: AsyncConnection, provider_id: int, *, now:
     )
 
 
-def _provider(row: Row[Any]) -> ProviderRow:
+def _place(row: ProviderRow) -> tuple[str | int, ...]:
+    return row.name.casefold(), row.id
+
+
+def _provider(row: Any) -> ProviderRow:
     test = None
     if row.test_id is not None:
         test = ConnectionTestRow(

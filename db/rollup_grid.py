@@ -7,7 +7,7 @@ would look up each bucket's own otherwise. Days around a change of the clock are
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
+from operator import sub
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Subquery, select, type_coerce, union_all
@@ -51,9 +51,10 @@ def grid_of(bucket_starts: Sequence[datetime], end: datetime) -> Grid | None:
     """The grid of buckets that follow each other until `end`; None where they are no grid."""
     if len(bucket_starts) < 3:
         return None
-    width = bucket_starts[2] - bucket_starts[1]
-    if any(later - earlier != width for earlier, later in pairwise(bucket_starts[1:])):
+    widths = set(map(sub, bucket_starts[2:], bucket_starts[1:-1]))
+    if len(widths) != 1:
         return None
+    width = widths.pop()
     clipped = max(bucket_starts[1] - bucket_starts[0], end - bucket_starts[-1])
     if clipped > width:
         return None

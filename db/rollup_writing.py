@@ -12,10 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.bulk import BulkInsert, Row
 from db.columns import to_microseconds
 from db.latency_bins import bin_of
+from db.rollup_columns import Parts, TotalTooLarge
 from db.rollup_levels import FINEST, KEY, LEVELS, SUMMED, PlainKey
 from db.tables import usage_rollups
 from db.usage import NewEventRow
-from db.usage_rollups import Parts, TotalTooLarge, translated
+from db.usage_rollups import translated
 
 Sums = dict[PlainKey, Parts]
 

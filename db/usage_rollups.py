@@ -6,13 +6,13 @@ A series reads these only, from the coarsest levels that answer it (see `rollup_
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from operator import add
 from typing import Any
 
 import orjson
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    CompoundSelect,
     Select,
     Subquery,
     and_,
@@ -27,6 +27,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.rollup_columns import Buckets, Parts, TotalTooLarge, buckets_of, whole_columns
 from db.rollup_grid import grid_of, in_grid
 from db.rollup_levels import SUMMED, Level, cover, levels_for
 from db.tables import failover_chains, models, providers, usage_rollups
@@ -44,16 +45,13 @@ POINTED = (
     "cost_nanos",
     "unpriced_requests",
 )
-"""Those of one bucket, in the order in which `sum_buckets` gives them."""
+"""Those of one bucket, in the order in which `sum_buckets` gives them, where it gives all."""
 
 Bins = dict[int, int]
 """How many requests had a latency in each bin."""
 
 GroupId = int | str
 """What rollups are grouped by: an id, 0 for none, or an agent's name, "" for none."""
-
-Parts = tuple[int, ...]
-_LARGEST = 2**63 - 1
 
 _Place = tuple[int, int, int, int]
 """A stretch of rollups with the index of its bucket: place, level, begin, end."""
@@ -69,10 +67,6 @@ _SUBJECTS = {
     UsageDimension.MODEL: models,
     UsageDimension.FAILOVER_CHAIN: failover_chains,
 }
-
-
-class TotalTooLarge(Exception):
-    """A sum would no longer fit into 64 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,15 +110,18 @@ async def sum_buckets(
     condition: UsageCondition,
     *,
     shown: Sequence[GroupId] | None = None,
-) -> dict[GroupId | None, dict[int, Parts]]:
-    """Sums by group and index of bucket, in the order of `POINTED`. Empty ones are left out.
+    summed: Sequence[str] = POINTED,
+) -> Mapping[GroupId | None, Buckets]:
+    """These sums by group and index of bucket. Empty ones are left out.
 
     Buckets follow each other until `end`. Groups that are not `shown` are summed under None; where
     `shown` is None each stands for itself. The store adds up, so what comes back grows with the
     groups that are shown and not with those that exist. Raises `TotalTooLarge`.
     """
+    if not summed:
+        return {}
     levels = _levels(dimension, condition)
-    columns = (_shown(dimension, shown), *_columns(POINTED))
+    columns = (_shown(dimension, shown), *_columns(summed))
     narrowed = matching(condition, usage_rollups.c)
     # On PostgreSQL a stretch for each bucket is what keeps its planner to the primary key.
     exact = connection.dialect.name == "sqlite"
@@ -132,21 +129,22 @@ async def sum_buckets(
     if grid is None:
         places = _places(levels, bucket_starts, end)
         rows = _stretched(connection, places, columns, narrowed)
-        single = False
     else:
         runs = grid.runs(levels)
+        if shown is None and grid.is_single(runs, _GROUPS[dimension].name):
+            # Hardly a row to be added to another: the store's sorting would take most of the time.
+            texts = await _rows(
+                connection, whole_columns(runs, _GROUPS[dimension], summed, narrowed)
+            )
+            return buckets_of(grid, texts)
         rows = in_grid(grid, runs, columns, narrowed)
-        single = shown is None and grid.is_single(runs, _GROUPS[dimension].name)
     key = (rows.c.shown, rows.c.place)
-    if single:
-        # Hardly a row to be added to another: the store's sorting would take most of the time.
-        return _added(await _rows(connection, select(*key, *(rows.c[name] for name in POINTED))))
-    statement = select(*key, *(func.sum(rows.c[name]) for name in POINTED)).group_by(*key)
+    statement = select(*key, *(func.sum(rows.c[name]) for name in summed)).group_by(*key)
     found: dict[GroupId | None, dict[int, Parts]] = {}
     for row in await _rows(connection, statement):
         parts = row[2:]
         found.setdefault(row[0], {})[row[1]] = parts if exact else _whole(parts)
-    return found
+    return {group: Buckets.of(parts) for group, parts in found.items()}
 
 
 async def sum_latencies(
@@ -267,26 +265,14 @@ def _lies_in(
     return usage_rollups.c.level == level, instant >= begin, instant < end
 
 
-def _added(rows: Iterable[Any]) -> dict[GroupId | None, dict[int, Parts]]:
-    found: dict[GroupId | None, dict[int, Parts]] = {}
-    for name, place, *parts in rows:
-        places = found.setdefault(name, {})
-        before = places.get(place)
-        if before is None:
-            places[place] = tuple(parts)
-            continue
-        total = places[place] = tuple(map(add, before, parts))
-        if max(total) > _LARGEST:
-            raise TotalTooLarge("a total would exceed 64 bits")
-    return found
-
-
 def _whole(parts: Iterable[Any]) -> Parts:
     # PostgreSQL sums 64-bit integers into an exact decimal.
     return tuple(map(int, parts))
 
 
-async def _rows(connection: AsyncConnection, statement: Select[Any]) -> Sequence[Any]:
+async def _rows(
+    connection: AsyncConnection, statement: Select[Any] | CompoundSelect[Any]
+) -> Sequence[Any]:
     try:
         rows: Sequence[Any] = (await connection.execute(statement)).all()
     except DBAPIError as error:

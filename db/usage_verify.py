@@ -24,12 +24,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.bulk import BulkInsert
 from db.columns import to_microseconds
+from db.rollup_columns import Parts
 from db.rollup_levels import DAY, HOUR, KEY, LEVELS, SUMMED, Level, PlainKey, RollupKey
 from db.rollup_writing import Sums, sum_levels
 from db.tables import usage_events, usage_rollups
 from db.usage import NewEventRow
 from db.usage_retention import read_expiry
-from db.usage_rollups import Parts
 
 HOURLY = tuple(level for level in LEVELS if level.grain <= HOUR)
 DAILY = tuple(level for level in LEVELS if level.grain == DAY)

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from db import models as store
-from db.model_pages import ModelQuery, page_models, page_models_of_providers
+from db.model_pages import ModelQuery, ask_for_models_of_providers, page_models
 from db.models import ModelRow
-from db.paging import PageRequest, Slice
+from db.paging import PageRequest, Slice, slice_of
 from db.providers import ConnectionTestRow, ProviderRow
 from resolvers.context import OperationContext
 from resolvers.outcome import Outcome, deletion_of, outcome_of
@@ -43,7 +43,7 @@ async def models_of_provider(
 ) -> Slice[ModelRow]:
     """A page of one provider's models; the same page of all providers asked for is one load."""
     if query.provider_ids is not None and provider_id not in query.provider_ids:
-        return Slice((), (), has_next_page=False, has_previous_page=False, total_count=0)
+        return slice_of(PageRequest(0), (), lambda _: (), "models", total_count=0)
     found = await context.load_with(_load_pages, (page, query), provider_id)
     if found is None:
         raise LookupError(f"no page for provider {provider_id}")
@@ -57,8 +57,7 @@ async def model_by_id(context: OperationContext, model_id: int) -> ModelRow | No
 
 async def load_models_by_id(services: Services, ids: Sequence[int]) -> Mapping[int, ModelRow]:
     """A batch for `OperationContext.load`."""
-    async with services.database.read() as connection:
-        return await store.load_models(connection, ids)
+    return await store.ask_for_models(services.database, ids)
 
 
 async def create_model(context: OperationContext, new: NewModel) -> Outcome[ModelRow]:
@@ -113,5 +112,4 @@ async def _load_pages(
     services: Services, provider_ids: Sequence[int], arguments: tuple[PageRequest, ModelQuery]
 ) -> Mapping[int, Slice[ModelRow]]:
     page, query = arguments
-    async with services.database.read() as connection:
-        return await page_models_of_providers(connection, provider_ids, page, query)
+    return await ask_for_models_of_providers(services.database, provider_ids, page, query)

@@ -32,8 +32,7 @@ class TestOutcome:
 
 async def list_providers(context: OperationContext, page: PageRequest) -> Slice[ProviderRow]:
     """A page of providers by name."""
-    async with context.services.database.read() as connection:
-        return await store.page_providers(connection, page)
+    return await store.ask_for_providers(context.services.database, page)
 
 
 async def provider_by_slug(context: OperationContext, slug: str) -> ProviderRow | None:
@@ -53,8 +52,7 @@ def status_of(context: OperationContext, provider: ProviderRow) -> ProviderStatu
 
 async def load_providers_by_id(services: Services, ids: Sequence[int]) -> Mapping[int, ProviderRow]:
     """A batch for `OperationContext.load`."""
-    async with services.database.read() as connection:
-        return await store.load_providers(connection, ids)
+    return await store.ask_for_providers_by_id(services.database, ids)
 
 
 async def load_providers_by_slug(

@@ -2,15 +2,19 @@
 with a deadline. `CompiledExecutor` is the same by generated code.
 """
 
+from datetime import datetime
 from typing import Any, ClassVar, Self
 
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from resolvers.context import OperationContext
 from schema.compiled.executing import CompiledExecution
-from schema.compiled.leaves import AsIs, ServedAsIs
+from schema.compiled.promises import Promises, ServedAsIs, ServedBy
 from schema.limits.deadline import Deadlines
 from schema.scalars import LARGEST_SAFE
+from trunkline.instants import format_instant
+from trunkline.money import format_nanos
+from trunkline.usage.points import Points
 
 
 class MendedExecution(StrawberryGraphQLCoreExecutionContext):
@@ -37,4 +41,11 @@ class Executor(Deadlines, MendedExecution):
 class CompiledExecutor(Deadlines, CompiledExecution, MendedExecution):
     """The executor that is used, unless the setting `TRUNKLINE_COMPILED` is false."""
 
-    as_is: ClassVar[AsIs] = {"SafeInt": ServedAsIs(-LARGEST_SAFE, LARGEST_SAFE)}
+    promises: ClassVar[Promises] = Promises(
+        scalars={
+            "SafeInt": ServedAsIs(-LARGEST_SAFE, LARGEST_SAFE),
+            "DateTime": ServedBy(datetime, format_instant),
+            "Decimal": ServedBy(int, format_nanos),
+        },
+        by_column=frozenset({Points}),
+    )

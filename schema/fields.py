@@ -189,11 +189,17 @@ def selects(info: Info, field: str) -> bool:
 
 
 def mentions(info: Info, *names: str) -> bool:
-    """Whether a field of one of these names is selected anywhere below the present field.
+    """Whether a field of one of these names is selected anywhere below the present field."""
+    return not mentioned(info).isdisjoint(names)
+
+
+def mentioned(info: Info) -> frozenset[str]:
+    """The names of all fields from the present one on down.
 
     Each fragment is visited once, whatever `@skip` and `@include` say.
     """
     raw = info._raw_info  # noqa: SLF001  # Strawberry's own view converts the whole selection
+    found: set[str] = set()
     spread: set[str] = set()
     waiting: list[SelectionNode] = list(raw.field_nodes)
     while waiting:
@@ -204,8 +210,8 @@ def mentions(info: Info, *names: str) -> bool:
                 spread.add(name)
                 waiting += raw.fragments[name].selection_set.selections
             continue
-        if isinstance(node, FieldNode) and node.name.value in names:
-            return True
+        if isinstance(node, FieldNode):
+            found.add(node.name.value)
         if isinstance(node, FieldNode | InlineFragmentNode) and node.selection_set is not None:
             waiting += node.selection_set.selections
-    return False
+    return frozenset(found)

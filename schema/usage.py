@@ -38,6 +38,7 @@ from schema.usage_series import (
     UsageSeries,
     UsageSeriesInput,
     UsageUpdate,
+    narrowed,
     series_request,
     usage_condition,
 )
@@ -214,7 +215,7 @@ def _event(input: UsageEventInput) -> NewUsageEvent:
 async def _series(
     info: Info, input: Annotated[UsageSeriesInput, described("Which series.")]
 ) -> Series:
-    return await usage.series(info.context, series_request(info, input))
+    return await usage.series(info.context, narrowed(info, series_request(info, input)))
 
 
 async def _events(

@@ -1,16 +1,18 @@
 """Usage as series of points, and its live updates."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 
 import strawberry
 from strawberry import UNSET
+from strawberry.utils.str_converters import to_camel_case
 
 from db.usage import UsageCondition
 from db.vocabulary import UsageDimension, UsageGranularity, UsageGroupKind, UsageMetric
 from resolvers import usage
 from schema.chains import FailoverChain
-from schema.fields import Info, mentions, or_none, plain, resolved
+from schema.fields import Info, mentioned, mentions, or_none, plain, resolved
 from schema.models import Model
 from schema.node import decode_filter_ids
 from schema.providers import Provider
@@ -19,10 +21,12 @@ from schema.usage_totals import PERCENTILES, TIMEZONE, UsageTotals, UsageWindow,
 from trunkline.changes import unstorable_character
 from trunkline.errors import BadRequest
 from trunkline.usage.delta import Delta, Snapshot
+from trunkline.usage.points import SUMMED
 from trunkline.usage.reading import SeriesRequest
 from trunkline.usage.series import Group
 
 MOST_FILTERED = 1_000
+_SUMS = {to_camel_case(field): field for field in SUMMED}
 
 
 @strawberry.input(
@@ -98,7 +102,10 @@ def usage_condition(filter: UsageFilter | None, path: str = "filter") -> UsageCo
 
 
 def series_request(info: Info, input: UsageSeriesInput) -> SeriesRequest:
-    """The series for the work, with what the caller selected of it. Raises `BadRequest`."""
+    """The series for the work, with what the caller selected of it. Raises `BadRequest`.
+
+    With all sums of its points: subscribers who show some and some who show others share it.
+    """
     return SeriesRequest(
         dimension=input.dimension,
         window=window_request(input.window, input.timezone, or_none(input.granularity)),
@@ -108,6 +115,13 @@ def series_request(info: Info, input: UsageSeriesInput) -> SeriesRequest:
         with_percentiles=mentions(info, *PERCENTILES),
         with_previous=mentions(info, "previousTotals"),
     )
+
+
+def narrowed(info: Info, request: SeriesRequest) -> SeriesRequest:
+    """The series with those sums of its points alone that the caller selected."""
+    names = mentioned(info)
+    summed = tuple(field for name, field in _SUMS.items() if name in names)
+    return replace(request, summed=summed if "points" in names else ())
 
 
 @strawberry.type(description="One bucket of one group.")

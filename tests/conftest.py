@@ -19,6 +19,7 @@ from uuid import uuid4
 import asyncpg
 import hypothesis
 import pytest
+import structlog
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
 
@@ -51,6 +52,18 @@ def skip_or_fail(reason: str) -> None:
 # Half of Hypothesis' own number: each runs at every commit, and `make fuzz` runs what has no end.
 hypothesis.settings.register_profile("suite", max_examples=50)
 hypothesis.settings.load_profile("suite")
+
+# As the program does, without values of local variables. What structlog does by itself where rich
+# is installed takes a second a traceback, on the event loop.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(
+            colors=False, exception_formatter=structlog.dev.plain_traceback
+        ),
+    ]
+)
 
 # Every test passes with TRUNKLINE_COMPILED=false, and with true.
 schema.execute_compiled(compiled=Settings().compiled)
@@ -203,9 +216,20 @@ def count_statements(database: Database) -> Callable[[], Any]:
             engines.append(database._reader.sync_engine)
         for engine in engines:
             event.listen(engine, "before_cursor_execute", note)
+        readers = database._readers
+        if readers is not None:  # On PostgreSQL questions go through the engine.
+            ask = readers.ask
+
+            async def noted(put: Any) -> Any:
+                statements.extend(sql for sql, _ in put)
+                return await ask(put)
+
+            readers.ask = noted  # type: ignore[method-assign]
         try:
             yield statements
         finally:
+            if readers is not None:
+                readers.ask = ask  # type: ignore[method-assign]
             for engine in engines:
                 event.remove(engine, "before_cursor_execute", note)
 

@@ -33,6 +33,8 @@ def format_nanos(nanos: int) -> str:
     """The canonical text of an amount: `3`, `0.25`, `0.000000001`."""
     if nanos == 0:  # Most buckets of most series.
         return "0"
-    whole, decimals = divmod(abs(nanos), NANOS_PER_DOLLAR)
-    text = f"{whole}.{decimals:09d}".rstrip("0").rstrip(".") if decimals else str(whole)
+    if 0 < nanos < NANOS_PER_DOLLAR:  # Most of the others.
+        return f"0.{nanos:09d}".rstrip("0")
+    digits = f"{abs(nanos):010d}"
+    text = f"{digits[:-9]}.{digits[-9:]}".rstrip("0").rstrip(".")
     return f"-{text}" if nanos < 0 else text

@@ -19,8 +19,8 @@ from graphql.execution.collect_fields import FragmentDetails
 from graphql.execution.values import VariableValues
 from graphql.pyutils import Undefined
 
-from schema.compiled.leaves import AsIs
 from schema.compiled.plans import Plan
+from schema.compiled.promises import Promises
 from schema.compiled.shapes import READ_BY_US
 from schema.compiled_input.variables import VariableReader
 
@@ -67,7 +67,7 @@ class PreparedDocument:
         )
         self._plans: dict[tuple[Any, ...], Plan] = {}
 
-    def plan(self, variables: VariableValues, as_is: AsIs) -> Plan | None:
+    def plan(self, variables: VariableValues, promises: Promises) -> Plan | None:
         """The plan for these variables; None where there would be too many."""
         choice = tuple(variables.coerced.get(name, Undefined) for name in self._deciding)
         # Booleans and null, else the document was not validated: 1 and True are one key.
@@ -77,7 +77,7 @@ class PreparedDocument:
             return None
         plan = self._plans.get(choice)
         if plan is None and len(self._plans) < MOST_PLANS:
-            plan = self._plans[choice] = Plan(self.schema, as_is)
+            plan = self._plans[choice] = Plan(self.schema, promises)
         return plan
 
     def _directives(self) -> Iterator[DirectiveNode]:

@@ -29,7 +29,7 @@ from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet
 from graphql.execution.values import get_argument_values
 from graphql.pyutils import Path, Undefined
 
-from schema.compiled.fallback import LISTS, NeedsStandard
+from schema.compiled.fallback import NeedsStandard
 from schema.compiled.gathering import gathered
 from schema.compiled.prepared_execution import PreparedExecution
 
@@ -73,7 +73,7 @@ class CompiledExecution(PreparedExecution):
     ) -> Any:
         """Complete a list."""
         plan = self._plan
-        if plan is not None and type(items) in LISTS:
+        if plan is not None and type(items) in plan.list_types:
             try:
                 complete = plan.lists[id(field_details_list), item_type]
             except KeyError:

@@ -33,6 +33,9 @@ SETTLED = frozenset(
 LISTS = frozenset({list, tuple})
 """Exact types that can be read twice. A generator can't, and is the standard execution's."""
 
+# Reading an attribute is what Python makes it; a tuple's own class has the same under its name.
+_ORDINARY = (object.__getattribute__, tuple.__getattribute__)
+
 _MOST_KNOWN = 1_000
 _known_classes: set[type] = set()
 
@@ -68,7 +71,7 @@ def require_object(value: object) -> None:
     """
     require_settled(value)
     cls = type(value)
-    if cls.__getattribute__ is object.__getattribute__ and not hasattr(cls, "__getattr__"):
+    if cls.__getattribute__ in _ORDINARY and not hasattr(cls, "__getattr__"):
         if len(_known_classes) >= _MOST_KNOWN:  # Classes that are made on the fly.
             _known_classes.clear()
         _known_classes.add(cls)

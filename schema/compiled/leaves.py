@@ -6,7 +6,6 @@ the checks that graphql-core makes around it.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -23,21 +22,13 @@ from strawberry.schema.schema_converter import CustomGraphQLEnumType
 
 from schema.compiled.fallback import SETTLED, require_settled
 from schema.compiled.names import Names
+from schema.compiled.promises import ServedAsIs, ServedBy
+
+Scalars = Mapping[str, ServedAsIs | ServedBy]
+"""What is promised of scalars, by their names."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServedAsIs:
-    """Whole numbers from `least` to `most` leave a scalar as they are: `int` exactly, no `bool`."""
-
-    least: int
-    most: int
-
-
-AsIs = Mapping[str, ServedAsIs]
-"""By the scalar's name. What a custom scalar's serializer does may be said, never guessed."""
-
-
-def leaf_expression(type_: GraphQLLeafType, name: str, names: Names, as_is: AsIs) -> str:
+def leaf_expression(type_: GraphQLLeafType, name: str, names: Names, scalars: Scalars) -> str:
     """The value of the variable `name` as it is served; null was ruled out before."""
     otherwise = f"{names.bind('leaf', served_leaf(type_))}({name})"
     if isinstance(type_, CustomGraphQLEnumType):
@@ -52,9 +43,12 @@ def leaf_expression(type_: GraphQLLeafType, name: str, names: Names, as_is: AsIs
         )
     if type_ is GraphQLFloat:
         return f"{name} if type({name}) is float and -inf < {name} < inf else {otherwise}"
-    if isinstance(type_, GraphQLScalarType) and (range_ := as_is.get(type_.name)) is not None:
-        bounds = f"{range_.least} <= {name} <= {range_.most}"
-        return f"{name} if type({name}) is int and {bounds} else {otherwise}"
+    match scalars.get(type_.name) if isinstance(type_, GraphQLScalarType) else None:
+        case ServedAsIs(least=least, most=most):
+            return f"{name} if type({name}) is int and {least} <= {name} <= {most} else {otherwise}"
+        case ServedBy(of=of, serve=serve):
+            served = f"{names.bind('serve', serve)}({name})"
+            return f"{served} if type({name}) is {names.bind('exactly', of)} else {otherwise}"
     coerce = names.bind("coerce", type_.coerce_output_value)
     return (
         f"s if type({name}) in settled and type(s := {coerce}({name})) in settled else {otherwise}"

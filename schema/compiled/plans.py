@@ -15,7 +15,8 @@ from graphql.execution.collect_fields import (
 )
 from graphql.language import FieldNode
 
-from schema.compiled.leaves import AsIs
+from schema.compiled.fallback import LISTS
+from schema.compiled.promises import Promises
 from schema.compiled.shapes import Collect, Shapes
 from schema.compiled.source import Complete, compile_fields, compile_value
 from schema.compiled_input.resolving import Resolve, compiled_resolve
@@ -53,7 +54,7 @@ class Plan:
     identity everything else here is found. What is None was tried, and is the standard's.
     """
 
-    def __init__(self, schema: GraphQLSchema, as_is: AsIs) -> None:
+    def __init__(self, schema: GraphQLSchema, promises: Promises) -> None:
         self.root: GroupedFieldSet | None = None
         self.collected: dict[
             tuple[GraphQLObjectType, int], tuple[FieldDetailsList, CollectedFields]
@@ -63,7 +64,8 @@ class Plan:
         self.values: dict[tuple[GraphQLObjectType, int], Complete | None] = {}
         self.lists: dict[tuple[int, GraphQLOutputType], Complete | None] = {}
         self._schema = schema
-        self._as_is = as_is
+        self.list_types = LISTS | promises.by_column
+        self._promises = promises
 
     def plan_field(
         self, parent: GraphQLObjectType, selections: FieldDetailsList
@@ -88,7 +90,7 @@ class Plan:
             (name, shapes.field(parent, name, selections)) for name, selections in grouped.items()
         ]
         planned = ObjectPlan(
-            compile_fields(fields, self._as_is),
+            compile_fields(fields, self._promises),
             [(name, grouped[name]) for name, field in fields if field is None],
         )
         self.objects[id(grouped)] = planned
@@ -118,6 +120,6 @@ class Plan:
             return None
         try:
             value = Shapes(self._schema, collect).value(type_, selections)
-            return None if value is None else compile_value(value, self._as_is)
+            return None if value is None else compile_value(value, self._promises)
         except RecursionError:
             return None

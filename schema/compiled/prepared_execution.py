@@ -16,8 +16,8 @@ from graphql.execution.collect_fields import GroupedFieldSet
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from schema.compiled.documents import PreparedDocuments
-from schema.compiled.leaves import AsIs
 from schema.compiled.plans import Plan
+from schema.compiled.promises import NOTHING, Promises
 
 if TYPE_CHECKING:
     Base = StrawberryGraphQLCoreExecutionContext
@@ -28,11 +28,11 @@ else:
 class PreparedExecution(Base):
     """Gives an executor the plan of its operation, and reads its variables by generated code.
 
-    `as_is` names the scalars that serve whole numbers unchanged; `documents` are those that are
-    kept, for all operations of the class.
+    `promises` say what generated code may rely on; `documents` are those that are kept, for all
+    operations of the class.
     """
 
-    as_is: ClassVar[AsIs] = {}
+    promises: ClassVar[Promises] = NOTHING
     documents: ClassVar[PreparedDocuments] = PreparedDocuments()
 
     # Of this operation; without one all of it runs the standard way.
@@ -63,7 +63,7 @@ class PreparedExecution(Base):
         prepared = None if in_between else cls.documents.prepared(schema, document, operation_name)
         if prepared is not None and prepared.usable:
             values = prepared.read_variables(raw_variable_values or {})
-            plan = None if values is None else prepared.plan(values, cls.as_is)
+            plan = None if values is None else prepared.plan(values, cls.promises)
             if plan is not None:
                 executor = cls(
                     schema,

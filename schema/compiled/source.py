@@ -31,8 +31,9 @@ from schema.compiled.fallback import (
     require_list,
     require_object,
 )
-from schema.compiled.leaves import AsIs, leaf_expression
+from schema.compiled.leaves import leaf_expression
 from schema.compiled.names import Names
+from schema.compiled.promises import Promises
 from schema.compiled.shapes import PlainField, Selected, Value
 
 Complete = Callable[[Any], Any]
@@ -50,26 +51,26 @@ _ALWAYS = {
 }
 
 
-def compile_value(value: Value, as_is: AsIs) -> Complete:
+def compile_value(value: Value, promises: Promises) -> Complete:
     """The function that completes one value that isn't null."""
-    writer = _Writer(as_is)
+    writer = _Writer(promises)
     result = writer.settled_value(value, "v", 0)
     return writer.function("complete", f"    return {result}\n")
 
 
-def compile_fields(fields: Iterable[tuple[str, PlainField | None]], as_is: AsIs) -> Complete:
+def compile_fields(fields: Iterable[tuple[str, PlainField | None]], promises: Promises) -> Complete:
     """The function from an object to its response, for an object that was checked.
 
     The response holds every name in the given order, and None where the field is not plain.
     """
-    writer = _Writer(as_is)
+    writer = _Writer(promises)
     return writer.function("complete", writer.body(fields))
 
 
 class _Writer:
-    def __init__(self, as_is: AsIs) -> None:
-        self._names = Names(_ALWAYS)
-        self._as_is = as_is
+    def __init__(self, promises: Promises) -> None:
+        self._names = Names({**_ALWAYS, "by_column": promises.by_column})
+        self._promises = promises
         self._texts: list[str] = []
 
     def function(self, name: str, body: str) -> Complete:
@@ -103,9 +104,15 @@ class _Writer:
                 inner = f"x{depth}"
                 served = self.nullable_value(item, inner, depth + 1)
                 items = f"({name} if type({name}) in lists else require_list({name}))"
-                return f"[{served} for {inner} in {items}]"
+                listed = f"[{served} for {inner} in {items}]"
+                by_column = self._by_column(item)
+                return (
+                    f"{by_column}({name}) if type({name}) in by_column else {listed}"
+                    if by_column
+                    else listed
+                )
             case leaf if is_leaf_type(leaf):
-                return leaf_expression(leaf, name, self._names, self._as_is)
+                return leaf_expression(leaf, name, self._names, self._promises.scalars)
         raise TypeError(f"no shape: {value!r}")
 
     def _object(self, type_: GraphQLObjectType, fields: tuple[PlainField, ...]) -> str:
@@ -116,6 +123,40 @@ class _Writer:
         body = self.body((field.response_name, field) for field in fields)
         name = self._names.fresh("object")
         self._texts.append(f"def {name}(v):\n{check}{body}")
+        return name
+
+    def _by_column(self, item: Value) -> str | None:
+        """The function that completes a list of these that is kept by column; None: there is none.
+
+        Where every field is a leaf it needs no object for an item.
+        """
+        if not isinstance(item.of, Selected) or not self._promises.by_column:
+            return None
+        type_, fields = item.of.type, item.of.fields
+        columns: list[str] = []
+        entries: list[str] = []
+        for field in fields:
+            if field.value is None:
+                entries.append(f"{field.response_name!r}: {field.read!r}")
+                continue
+            if not isinstance(field.read, str) or not is_leaf_type(field.value.of):
+                return None
+            name = f"a{len(columns)}"
+            columns.append(f"c[{field.read!r}]")
+            entries.append(f"{field.response_name!r}: {self.nullable_value(field.value, name, 0)}")
+        if not columns or type_.is_type_of is not None:
+            return None
+        name = self._names.fresh("columns")
+        targets = "".join(f"a{number}, " for number in range(len(columns)))
+        self._texts.append(
+            f"def {name}(v):\n"
+            "    c = v.columns\n"
+            "    found = []\n"
+            "    add = found.append\n"
+            f"    for {targets}in zip({', '.join(columns)}, strict=True):\n"
+            f"        add({{{', '.join(entries)}}})\n"
+            "    return found\n"
+        )
         return name
 
     def _read(self, field: PlainField) -> str:

@@ -11,7 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import models as store
 from db.engine import Database
-from db.model_pages import ModelQuery, page_models, page_models_of_providers
+from db.model_pages import (
+    ModelQuery,
+    ask_for_models_of_providers,
+    page_models,
+    page_models_of_providers,
+)
 from db.models import ModelPricingRow, ModelRow, NewModelRow
 from db.overrides import OverrideRow, insert_override, load_overrides
 from db.paging import BadCursor, PageRequest
@@ -216,6 +221,29 @@ async def test_a_cursor_of_another_order_is_refused(database: Database) -> None:
             )
 
 
+async def test_what_is_asked_at_once_is_what_is_read_one_by_one(database: Database) -> None:
+    ids = [await add_provider(database, f"p-{n}", f"P{n}") for n in range(3)]
+    for place, provider_id in enumerate(ids):
+        rows = [model(f"m-{n}", pricing=priced(n * DOLLAR, DOLLAR)) for n in range(place * 2)]
+        await add_models(database, provider_id, *rows, model("old", deprecated=True))
+    page = PageRequest(2, with_total=True)
+    found = await ask_for_models_of_providers(database, [*ids, 10**6], page, ModelQuery())
+    async with database.read() as connection:
+        expected = await page_models_of_providers(connection, [*ids, 10**6], page, ModelQuery())
+        every = [row.id for slice_ in expected.values() for row in slice_.nodes]
+        assert await store.load_models(connection, every) == await store.ask_for_models(
+            database, [*every, 10**6]
+        )
+    assert found == expected
+    assert [slice_.edges for slice_ in found.values()] == [
+        slice_.edges for slice_ in expected.values()
+    ]
+    assert [slice_.total_count for slice_ in found.values()] == [0, 2, 4, 0]
+    after = PageRequest(2, found[ids[2]].end_cursor)
+    second = await ask_for_models_of_providers(database, ids, after, ModelQuery())
+    assert [row.wire_name for row in second[ids[2]].nodes] == ["m-2", "m-3"]
+
+
 async def test_many_providers_pages_are_one_statement(
     database: Database, count_statements: Any
 ) -> None:
@@ -231,6 +259,7 @@ async def test_many_providers_pages_are_one_statement(
         async with database.read() as connection:
             alone = await page_models(connection, page, ModelQuery(provider_ids=(provider_id,)))
         assert found[provider_id] == alone
+        assert found[provider_id].edges == alone.edges
         assert found[provider_id].total_count == place
         assert found[provider_id].has_next_page is (place > 3)
 

@@ -15,6 +15,7 @@ from db.engine import Database
 from db.models import NewModelRow, insert_models
 from db.paging import BadCursor, PageRequest, encode_cursor
 from db.providers import delete_provider, insert_provider
+from db.rollup_columns import Parts, TotalTooLarge
 from db.rollup_levels import SUMMED
 from db.rollup_writing import add_to_rollups, parts_of, rollup_key
 from db.usage import (
@@ -31,8 +32,6 @@ from db.usage import (
 )
 from db.usage_rollups import (
     POINTED,
-    Parts,
-    TotalTooLarge,
     load_subjects,
     sum_buckets,
     sum_groups,

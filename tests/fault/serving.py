@@ -162,11 +162,29 @@ class ServerProcess:
 
     async def answer(self, query: str, **variables: Any) -> dict[str, Any]:
         """Run an operation and give the whole response."""
-        async with self.session.post(
-            f"{self.url}/graphql", json={"query": query, "variables": variables}
-        ) as response:
-            body: dict[str, Any] = await response.json()
+        try:
+            async with self.session.post(
+                f"{self.url}/graphql", json={"query": query, "variables": variables}
+            ) as response:
+                body: dict[str, Any] = await response.json()
+        except aiohttp.ClientError:
+            # Who kills it expects that; who doesn't hears what it died of.
+            self.check_alive()
+            raise
         return body
+
+    def check_alive(self) -> None:
+        """Raises `Violation` where it died of something else than a test's kill."""
+        code = self.process.returncode
+        demand(
+            code in {None, 0, -signal.SIGKILL},
+            f"the server died by {self._how_it_ended}:\n{self.log_end()}",
+        )
+
+    @property
+    def _how_it_ended(self) -> str:
+        code = self.process.returncode
+        return signal.Signals(-code).name if code is not None and code < 0 else f"status {code}"
 
     async def command(self, *arguments: str) -> tuple[int, str]:
         """Run `trunkline …` on the same data; gives the status and what it printed."""
@@ -191,7 +209,11 @@ async def server_process(
     server = ServerProcess(folder, database_url, program=program, **settings)
     try:
         async with aiohttp.ClientSession(
-            headers=BEARER, timeout=aiohttp.ClientTimeout(PATIENCE_SECONDS)
+            headers=BEARER,
+            timeout=aiohttp.ClientTimeout(PATIENCE_SECONDS),
+            # Less than the server keeps a connection that waits: one that it is just closing would
+            # look like a fault.
+            connector=aiohttp.TCPConnector(keepalive_timeout=2),
         ) as server.session:
             await server.start()
             yield server

@@ -45,7 +45,8 @@ from server.sdl import sorted_sdl
 from trunkline.budgets.state import BudgetState
 from trunkline.errors import Problem
 from trunkline.usage.delta import Delta, Snapshot
-from trunkline.usage.series import Group, Point, Series
+from trunkline.usage.points import Point
+from trunkline.usage.series import Group, Series
 from trunkline.usage.totals import Sums
 
 ROOT = Path(__file__).parents[2]

@@ -19,7 +19,7 @@ def loaded() -> set[str]:
         [sys.executable, "-c", LOADED], check=True, stdout=subprocess.PIPE, text=True
     ).stdout
     return {name for name in printed.split() if "." not in name} | {
-        name for name in printed.split() if name.startswith("rich.")
+        name for name in printed.split() if name.startswith(("rich.", "sqlalchemy."))
     }
 
 
@@ -35,6 +35,7 @@ def loaded() -> set[str]:
         "pygments",
         "redis",
         "rich.console",
+        "sqlalchemy.orm",
     ],
 )
 def test_a_start_does_not_load(loaded: set[str], package: str) -> None:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from db.budgets import BudgetScopeRow
 from db.engine import Connection
+from db.rollup_columns import Parts, TotalTooLarge
 from db.rollup_levels import SUMMED
 from db.usage import UsageCondition
-from db.usage_rollups import GroupId, Parts, TotalTooLarge, sum_groups
+from db.usage_rollups import GroupId, sum_groups
 from db.vocabulary import BudgetScopeKind, UsageDimension
 from trunkline.usage.totals import too_large
 from trunkline.usage.windows import Span

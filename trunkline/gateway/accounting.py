@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from db.engine import Connection
 from db.gateway_requests import GatewayAttemptRow, NewGatewayRequest, insert_gateway_requests
 from db.overrides import OverrideRow, load_overrides
+from db.rollup_columns import TotalTooLarge
 from db.rollup_writing import add_to_rollups
 from db.usage import NewEventRow, advance_clock, insert_events
-from db.usage_rollups import TotalTooLarge
 from trunkline.events import Event, GatewayRequestsRecorded, UsageRecorded
 from trunkline.gateway.configuration import GatewayModel
 from trunkline.gateway.ledger import EndedRequest, Unstorable

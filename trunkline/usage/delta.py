@@ -4,10 +4,12 @@ Applying a delta twice does no harm, and any two states of one window have one, 
 between them: that is what lets a slow subscriber skip.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from trunkline.usage.series import Group, Point, Series, keys_of
+from trunkline.usage.points import Point
+from trunkline.usage.series import Group, Series, keys_of
 from trunkline.usage.totals import Sums
 
 
@@ -58,6 +60,7 @@ def sharing(newest: Series, held: Series | None) -> Series:
     So a subscriber that has stopped reading holds little that nobody else does, and comparing two
     states mostly compares identities.
     """
+    newest = replace(newest, groups=tuple(map(_with_its_points, newest.groups)))
     if held is None or held.window != newest.window:
         return newest
     if held == newest:
@@ -65,6 +68,11 @@ def sharing(newest: Series, held: Series | None) -> Series:
     by_key = {group.key: group for group in held.groups}
     groups = tuple(_sharing(group, by_key.get(group.key)) for group in newest.groups)
     return replace(newest, window=held.window, groups=groups)
+
+
+def _with_its_points(group: Group) -> Group:
+    """Points as objects: they are compared at each change, and shared."""
+    return replace(group, points=tuple(group.points))
 
 
 def _sharing(newest: Group, held: Group | None) -> Group:
@@ -86,7 +94,7 @@ def _change(held: Group | None, newest: Group) -> Group | None:
     return replace(newest, points=_changed(held.points, newest.points))
 
 
-def _changed(held: tuple[Point, ...], newest: tuple[Point, ...]) -> tuple[Point, ...]:
+def _changed(held: Sequence[Point], newest: Sequence[Point]) -> tuple[Point, ...]:
     return tuple(
         now
         for before, now in zip(held, newest, strict=True)

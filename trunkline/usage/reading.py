@@ -7,12 +7,13 @@ from datetime import datetime
 
 from db import usage_rollups as store
 from db.engine import Connection, Database
+from db.rollup_columns import TotalTooLarge
 from db.usage import UsageCondition, read_clock
-from db.usage_rollups import TotalTooLarge
 from db.vocabulary import UsageDimension, UsageMetric
 from trunkline.clock import Clock
 from trunkline.errors import BadRequest
 from trunkline.usage.comparison import changes_at, span_before
+from trunkline.usage.points import SUMMED, stored_names
 from trunkline.usage.series import Series, Subject, check_size, make_series, rank_groups
 from trunkline.usage.totals import ZERO, Sums, checked, too_large, total, with_percentiles
 from trunkline.usage.windows import Span, Window, WindowRequest, window_of
@@ -25,6 +26,7 @@ class SeriesRequest:
     """A series that is asked for. Equal requests get the same answer, so they can share it.
 
     Percentiles and the totals of the window before cost reads of their own: only where asked for.
+    Of the sums of points only those in `summed` are read, by their names in `Point`.
     """
 
     dimension: UsageDimension
@@ -34,6 +36,7 @@ class SeriesRequest:
     rank_by: UsageMetric = UsageMetric.COST
     with_percentiles: bool = False
     with_previous: bool = False
+    summed: tuple[str, ...] = SUMMED
 
 
 async def read_series(database: Database, request: SeriesRequest, clock: Clock) -> Series:
@@ -62,7 +65,9 @@ async def read_series(database: Database, request: SeriesRequest, clock: Clock) 
             check_size(ranking, window)
             shown = ranking.shown if ranking.rest else None
             buckets = (dimension, window.bucket_starts, window.end, condition)
-            points = await store.sum_buckets(connection, *buckets, shown=shown)
+            points = await store.sum_buckets(
+                connection, *buckets, shown=shown, summed=stored_names(request.summed)
+            )
             latencies = (
                 await store.sum_latencies(connection, *buckets, shown=shown)
                 if request.with_percentiles
@@ -80,6 +85,7 @@ async def read_series(database: Database, request: SeriesRequest, clock: Clock) 
         subjects={row.id: Subject(row.id, row.name, row.living) for row in subjects.values()},
         previous_totals=previous,
         stands_until=_stands_until(request, window, now),
+        summed=request.summed,
     )
 
 

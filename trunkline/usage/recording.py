@@ -11,9 +11,9 @@ from db import usage as store
 from db.engine import Connection
 from db.models import ModelRow
 from db.overrides import OverrideRow, load_overrides
+from db.rollup_columns import TotalTooLarge
 from db.rollup_writing import add_to_rollups
 from db.usage import NewEventRow
-from db.usage_rollups import TotalTooLarge
 from trunkline.access.allowed import FULL_ACCESS, Access, check_agents
 from trunkline.changes import Problems
 from trunkline.errors import Problem, ProblemCode, Refused

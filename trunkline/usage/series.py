@@ -7,12 +7,12 @@ made is never changed, so that any number of subscribers may hold it.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from db.usage_rollups import Bins, GroupId
 from db.vocabulary import UsageDimension, UsageGranularity, UsageGroupKind, UsageMetric
 from trunkline.errors import BadRequest
-from trunkline.usage.latency import percentiles
+from trunkline.usage.points import SUMMED, Point, Points
 from trunkline.usage.totals import Sums, checked, total, with_percentiles
 from trunkline.usage.windows import MOST_POINTS, Window
 
@@ -21,26 +21,6 @@ Buckets = Mapping[GroupId | None, Mapping[int, T]]
 
 OTHER_KEY = "other"
 NONE_KEY = "none"
-
-
-class Point(NamedTuple):
-    """One bucket of one group. What adds up is in the order in which the store gives it.
-
-    A tuple: a month by hour has thousands, and a dataclass takes five times as long to make.
-    """
-
-    start: datetime
-    requests: int = 0
-    failures: int = 0
-    input_tokens: int = 0
-    cache_read_tokens: int = 0
-    cache_write_tokens: int = 0
-    output_tokens: int = 0
-    reasoning_tokens: int = 0
-    cost_usd: int = 0
-    unpriced_requests: int = 0
-    latency_p50_ms: float | None = None
-    latency_p95_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +42,7 @@ class Group:
     subject: Subject | None
     dimension: UsageDimension
     totals: Sums
-    points: tuple[Point, ...]
+    points: Sequence[Point]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +126,12 @@ def make_series(
     subjects: Mapping[int, Subject],
     previous_totals: Sums | None = None,
     stands_until: datetime | None = None,
+    summed: Sequence[str] = SUMMED,
 ) -> Series:
     """A series from what the store gives: sums by group (None: the rest) and index of bucket.
 
-    `latencies` are there where percentiles are asked for. Raises `BadRequest` where a total is
-    more than a client could read exactly.
+    `latencies` are there where percentiles are asked for; `points` hold the sums `summed`. Raises
+    `BadRequest` where a total is more than a client could read exactly.
     """
     latencies = latencies or {}
     groups = [
@@ -159,7 +140,7 @@ def make_series(
             group,
             subjects,
             with_percentiles(ranking.totals[group], latencies.get(group, {}).values()),
-            _points(window, points.get(group, {}), latencies.get(group, {})),
+            Points(window.bucket_starts, points.get(group, {}), latencies.get(group, {}), summed),
         )
         for group in ranking.shown
     ]
@@ -175,7 +156,7 @@ def make_series(
                 totals=with_percentiles(
                     total(ranking.totals[group] for group in ranking.rest), rest.values()
                 ),
-                points=_points(window, points.get(None, {}), rest),
+                points=Points(window.bucket_starts, points.get(None, {}), rest, summed),
             )
         )
     every = (bins for places in latencies.values() for bins in places.values())
@@ -218,7 +199,7 @@ def _group(
     group: GroupId,
     subjects: Mapping[int, Subject],
     totals: Sums,
-    points: tuple[Point, ...],
+    points: Sequence[Point],
 ) -> Group:
     subject = None
     if not group:
@@ -239,22 +220,3 @@ def _group(
         totals=totals,
         points=points,
     )
-
-
-def _points(
-    window: Window, buckets: Mapping[int, Sequence[int]], latencies: Mapping[int, Bins]
-) -> tuple[Point, ...]:
-    return tuple(
-        (
-            _point(start, parts, latencies[place])
-            if place in latencies
-            else Point._make((start, *parts, None, None))
-        )
-        if (parts := buckets.get(place)) is not None
-        else Point(start)
-        for place, start in enumerate(window.bucket_starts)
-    )
-
-
-def _point(start: datetime, parts: Sequence[int], bins: Bins) -> Point:
-    return Point._make((start, *parts, *percentiles(bins)))

@@ -22,6 +22,7 @@ from trunkline.errors import BadRequest
 QUARTER = timedelta(minutes=15)
 HOUR = timedelta(hours=1)
 MOST_POINTS = 50_000
+_LONGEST_KEPT = timedelta(days=32)
 EARLIEST = datetime(1980, 1, 1, tzinfo=UTC)
 # A year before the calendar ends, so that the day after a window's last always exists.
 LATEST = datetime(9999, 1, 1, tzinfo=UTC)
@@ -70,7 +71,7 @@ def window_of(request: WindowRequest, now: datetime) -> Window:
     span = span_of(request, now)
     granularity = request.granularity or _default(span, zone)
     _check_length(span, granularity)
-    buckets = (span.start, *_boundaries(span.start, span.end, granularity, zone))
+    buckets = _buckets(span, granularity, zone)
     if len(buckets) > MOST_POINTS:
         raise _too_many()
     return Window(
@@ -214,6 +215,19 @@ def _too_many() -> BadRequest:
         f"this window would have more than {MOST_POINTS} points: "
         "ask for a shorter one, or a coarser granularity"
     )
+
+
+def _buckets(span: Span, granularity: UsageGranularity, zone: ZoneInfo) -> tuple[datetime, ...]:
+    if span.end - span.start > _LONGEST_KEPT:
+        return (span.start, *_boundaries(span.start, span.end, granularity, zone))
+    return _kept_buckets(span, granularity, zone)
+
+
+@lru_cache(maxsize=32)  # The same for as long as no bucket ends, and 744 instants for a month.
+def _kept_buckets(
+    span: Span, granularity: UsageGranularity, zone: ZoneInfo
+) -> tuple[datetime, ...]:
+    return (span.start, *_boundaries(span.start, span.end, granularity, zone))
 
 
 def _boundaries(

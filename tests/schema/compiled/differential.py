@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from random import Random
 from typing import Any, ClassVar
@@ -32,8 +33,8 @@ from strawberry.types.execution import ExecutionContext
 
 from schema.compiled.documents import PreparedDocuments
 from schema.compiled.executing import CompiledExecution
-from schema.compiled.leaves import AsIs, ServedAsIs
-from tests.schema.compiled.nasty import nasty
+from schema.compiled.promises import Promises, ServedAsIs, ServedBy
+from tests.schema.compiled.nasty import Table, nasty
 from tests.schema.compiled.operations import BASIC, Generator, Operation
 from tests.schema.compiled.stored import Store, opened_store
 
@@ -56,7 +57,13 @@ class Compiled(CompiledExecution, StrawberryGraphQLCoreExecutionContext):
     """Strawberry's executor by generated code."""
 
     documents = PreparedDocuments(64)
-    as_is: ClassVar[AsIs] = {"Whole": ServedAsIs(-(2**53) + 1, 2**53 - 1)}
+    promises: ClassVar[Promises] = Promises(
+        {
+            "Whole": ServedAsIs(-(2**53) + 1, 2**53 - 1),
+            "DateTime": ServedBy(datetime, datetime.isoformat),
+        },
+        by_column=frozenset({Table}),
+    )
 
 
 @dataclass

@@ -7,7 +7,7 @@ are what the schema promises; the others are null, errors, of wrong types, await
 import asyncio
 import enum
 import zlib
-from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from math import inf, nan
@@ -58,6 +58,20 @@ class Wanted:
 
 class Listed(list[Any]):
     """A list that isn't exactly one."""
+
+
+class Table:
+    """A list that is kept by column, whatever its rows hold."""
+
+    def __init__(self, rows: Sequence[Any]) -> None:
+        self.rows = rows
+        self.columns = {name: [getattr(row, name) for row in rows] for name in LEAVES}
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.rows)
 
 
 class Text(str):
@@ -165,6 +179,10 @@ WORDS: list[Any] = [
 ]
 
 
+LEAVES = ("title", "size", "ratio", "color", "at", "whole", "odd")
+"""What a row has in a `Table`."""
+
+
 def mixed(seed: int, name: str) -> int:
     """A number that follows from both."""
     return zlib.crc32(f"{seed}/{name}".encode())
@@ -213,6 +231,11 @@ def children(name: str) -> Any:
                 return [*rows, Solid(id="s", name="solid", size=number % 5)]
             case 10:
                 return {row(number)}
+            case place if place < 40:
+                try:
+                    return Table(rows)
+                except (Told, GraphQLError):
+                    return rows
         return tuple(rows) if number % 2 else rows
 
     return property(read)
@@ -486,6 +509,11 @@ class Plain:
 
     title: str
     size: int | None
+    ratio: float | None
+    color: Color | None
+    at: datetime | None
+    whole: Whole | None
+    odd: Odd | None
     rows: "list[Plain] | None"
     twin: "Plain | None"
     words: list[str]

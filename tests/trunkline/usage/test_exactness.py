@@ -17,8 +17,9 @@ from tests.trunkline.usage.walked_calendar import window, window_before
 from trunkline.services import Services
 from trunkline.usage.comparison import span_before
 from trunkline.usage.latency import LARGEST_RELATIVE_ERROR
+from trunkline.usage.points import Point
 from trunkline.usage.reading import SeriesRequest, read_series, read_totals
-from trunkline.usage.series import Point, Series
+from trunkline.usage.series import Series
 from trunkline.usage.totals import Sums
 from trunkline.usage.windows import Span, WindowRequest, window_of
 

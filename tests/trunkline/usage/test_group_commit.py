@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from db.usage_rollups import TotalTooLarge
+from db.rollup_columns import TotalTooLarge
 from db.vocabulary import ProviderKind
 from trunkline.errors import Problem, ProblemCode, RateLimited, Refused
 from trunkline.events import UsageRecorded

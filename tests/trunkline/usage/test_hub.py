@@ -33,8 +33,8 @@ from trunkline.providers.changes import (
 from trunkline.services import Services
 from trunkline.usage.delta import Delta, Snapshot
 from trunkline.usage.feed import LONGEST_RETRY_SECONDS, REST, TICK_SECONDS
+from trunkline.usage.points import Point
 from trunkline.usage.reading import read_series
-from trunkline.usage.series import Point
 from trunkline.usage.windows import WindowRequest
 
 PROVIDERS = replace(TODAY, dimension=UsageDimension.PROVIDER)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from db.usage_rollups import POINTED, GroupId
 from db.vocabulary import UsageDimension, UsageGranularity, UsageGroupKind, UsageMetric
 from trunkline.errors import BadRequest
+from trunkline.usage.points import Points
 from trunkline.usage.series import Series, Subject, check_size, keys_of, make_series, rank_groups
 from trunkline.usage.totals import Sums
 from trunkline.usage.windows import Window, WindowRequest, window_of
@@ -147,3 +148,24 @@ def test_totals_are_the_sum_of_groups_and_of_points(
         for group in made.groups:
             summed = sum(getattr(point, name) for point in group.points)
             assert summed == getattr(group.totals, name)
+
+
+def test_points_by_column_are_those_one_by_one() -> None:
+    """Buckets in any order, some empty; sums that nobody asked for are 0."""
+    window = hours(4)
+    buckets = {3: (7, 1), 1: (5, 2)}
+    points = Points(window.bucket_starts, buckets, {1: {3: 2}}, ("requests", "cost_usd"))
+    assert [(point.requests, point.cost_usd) for point in points] == [
+        (0, 0),
+        (5, 2),
+        (0, 0),
+        (7, 1),
+    ]
+    assert [point.start for point in points] == list(window.bucket_starts)
+    assert [point.latency_p50_ms is None for point in points] == [True, False, True, True]
+    assert points[3] == list(points)[3] == points[-1]
+    assert points[1:3] == tuple(points)[1:3]
+    assert points == tuple(points)
+    assert points != tuple(points)[:3]
+    for name, column in points.columns.items():
+        assert list(column) == [getattr(point, name) for point in points]
