@@ -7,7 +7,7 @@ driver's own mode loses updates without an error, and a plain BEGIN fails half o
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -19,7 +19,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from db.failing import StoreUnavailable, failing
+from db.failing import StoreUnavailable, connection_to, failing
 from db.one_trip import connected
 from db.questions import Asked, Rows
 from db.sqlite_readers import PRAGMAS, READ_ONLY, SqliteReaders
@@ -112,7 +112,7 @@ class Database:
         Cancelling the caller ends the statement that runs, on both databases.
         """
         with self._reading():
-            async with _connected(self._reader) as connection, connection.begin():
+            async with connection_to(self._reader) as connection, connection.begin():
                 yield connection
 
     async def ask(self, *asked: Asked) -> list[Rows]:
@@ -128,7 +128,7 @@ class Database:
             if self._readers is not None:
                 found = await self._readers.ask(put)
             else:
-                async with _connected(self._reader) as connection, connection.begin():
+                async with connection_to(self._reader) as connection, connection.begin():
                     found = [
                         list((await connection.exec_driver_sql(sql, values)).all())
                         for sql, values in put
@@ -229,7 +229,7 @@ class Database:
 
     async def _attempt(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         with writing() as begin:
-            async with _connected(self._writer) as connection, connection.begin():
+            async with connection_to(self._writer) as connection, connection.begin():
                 begin()
                 return await work(connection)
 
@@ -237,14 +237,6 @@ class Database:
         self._under_way.discard(task)
         if not task.cancelled():
             task.exception()  # Seen, in case the caller is gone: asyncio would warn otherwise.
-
-
-@asynccontextmanager
-async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    async with AsyncExitStack() as stack:
-        with failing(connecting=True):
-            connection = await stack.enter_async_context(engine.connect())
-        yield connection
 
 
 def _parse(url: str) -> URL:

@@ -4,11 +4,12 @@ A disk that is full, a lock that another process holds, a server that is away. W
 again; what was to be written is not, unless the connection broke while it was being committed.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 _AWAY = "its server can't be reached"
 _SQLITE = {
@@ -53,6 +54,15 @@ def failing(*, connecting: bool = False) -> Iterator[None]:
         if not connecting:
             raise
         raise StoreUnavailable(_AWAY) from error
+
+
+@asynccontextmanager
+async def connection_to(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A connection; whatever keeps it from being made is raised as `StoreUnavailable`."""
+    async with AsyncExitStack() as stack:
+        with failing(connecting=True):
+            connection = await stack.enter_async_context(engine.connect())
+        yield connection
 
 
 def _reason(error: DBAPIError | NoConnection) -> str | None:
