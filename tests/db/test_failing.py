@@ -1,12 +1,14 @@
 """A database that can't be used is told as such, and a mistake of ours isn't."""
 
+import sqlite3
+
 import pytest
 from graphql import GraphQLError
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from db.engine import Connection, Database
-from db.failing import StoreUnavailable
+from db.failing import StoreUnavailable, failing
 from schema.errors import present
 
 
@@ -14,22 +16,28 @@ async def _write(connection: Connection) -> None:
     await connection.execute(text("INSERT INTO installation (key, value) VALUES ('a', 'b')"))
 
 
-@pytest.mark.parametrize(
-    ("url", "reason"),
-    [
-        ("sqlite+aiosqlite:////nowhere/trunkline.db", "its file can't be opened"),
-        # Nothing listens on the discard port.
-        ("postgresql+asyncpg://postgres@127.0.0.1:9/test", "its server can't be reached"),
-    ],
-)
-async def test_a_database_that_is_away_is_told(url: str, reason: str) -> None:
-    database = Database.open(url)
-    with pytest.raises(StoreUnavailable, match=reason):
+async def test_a_server_that_is_away_is_told() -> None:
+    # Nothing listens on the discard port.
+    database = Database.open("postgresql+asyncpg://postgres@127.0.0.1:9/test")
+    with pytest.raises(StoreUnavailable, match="its server can't be reached"):
         await database.transact(_write)
-    with pytest.raises(StoreUnavailable, match=reason):
+    with pytest.raises(StoreUnavailable, match="its server can't be reached"):
         async with database.read():
             pass
     await database.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("database or disk is full", "its disk is full"),
+        ("database is locked", "another process holds its lock"),
+        ("unable to open database file", "its file can't be opened"),
+    ],
+)
+def test_what_sqlite_says_is_told_in_words_of_ours(said: str, reason: str) -> None:
+    with pytest.raises(StoreUnavailable, match=reason), failing():
+        raise OperationalError(None, None, sqlite3.OperationalError(said))
 
 
 async def test_a_mistake_of_ours_stays_one(database: Database) -> None:
