@@ -1,5 +1,5 @@
 # `make serve` and `make test` are all a newcomer needs; each makes what it depends on.
-.PHONY: serve test page dist check bench fuzz fuzz-execution clean
+.PHONY: serve test page dist check bench fuzz fuzz-execution fault clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -35,6 +35,11 @@ fuzz: $(INSTALLED)
 fuzz-execution: $(INSTALLED)
 	$(BIN)/python -m tests.schema.compiled.differential --cases 300000 --seed $(or $(SEED),1) \
 		--report docs/compiled-execution-report.md
+
+# Kills, cuts and fills for an hour, and writes what came of it: docs/faults.md.
+fault: $(INSTALLED)
+	$(BIN)/python -m tests.fault --minutes $(or $(MINUTES),60) --seed $(or $(SEED),1) \
+		--report docs/fault-report.md
 
 dist: $(INSTALLED) $(PAGE)
 	rm -rf dist

@@ -19,6 +19,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from db.failing import StoreUnavailable, connection_to, failing
 from db.one_trip import connected
 from db.questions import Asked, Rows
 from db.sqlite_readers import PRAGMAS, READ_ONLY, SqliteReaders
@@ -38,7 +39,7 @@ _LAST_READS_SECONDS = 5.0
 # Serialization failure and deadlock: another transaction won, and this one may simply run again.
 _RETRYABLE_SQLSTATES = frozenset({"40001", "40P01"})
 # A driver that finds no server raises the system's own error.
-_STORE_ERRORS = (SQLAlchemyError, OSError)
+_STORE_ERRORS = (StoreUnavailable, SQLAlchemyError, OSError)
 
 
 class BadDatabaseUrl(ValueError):
@@ -95,7 +96,7 @@ class Database:
         served = path.with_name(f"{path.name}-wal").exists()
         how = "mode=ro&uri=true" if served else "mode=ro&immutable=1&uri=true"
         given = make_url(f"sqlite+aiosqlite:///file:{quote(str(path))}?{how}")
-        engine = _sqlite(given, "BEGIN", read_only=True, pragmas=("busy_timeout=5000",))
+        engine = _sqlite(given, "BEGIN", read_only=True, pragmas=("busy_timeout=7000",))
         return cls(engine, engine)
 
     @property
@@ -107,14 +108,15 @@ class Database:
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A connection that sees one state of the store, however many statements it runs.
 
+        Raises `StoreUnavailable` where it can't be used, here and at each statement.
         Cancelling the caller ends the statement that runs, on both databases.
         """
         with self._reading():
-            async with self._reader.connect() as connection, connection.begin():
+            async with connection_to(self._reader) as connection, connection.begin():
                 yield connection
 
     async def ask(self, *asked: Asked) -> list[Rows]:
-        """The rows that answer each of these, all of one state of the store.
+        """The rows that answer each of these, all of one state of the store. Raises as `read` does.
 
         Cancelling the caller ends the statement that runs, on both databases.
         """
@@ -126,7 +128,7 @@ class Database:
             if self._readers is not None:
                 found = await self._readers.ask(put)
             else:
-                async with self._reader.connect() as connection, connection.begin():
+                async with connection_to(self._reader) as connection, connection.begin():
                     found = [
                         list((await connection.exec_driver_sql(sql, values)).all())
                         for sql, values in put
@@ -138,7 +140,8 @@ class Database:
         self._reads += 1
         began, failed = perf_counter(), False
         try:
-            yield
+            with failing():
+                yield
         except _STORE_ERRORS:
             failed = True
             raise
@@ -158,10 +161,11 @@ class Database:
 
         `after` gets that too, once it is committed, also where the caller is gone by then.
 
-        What `work` raises rolls everything back. It runs again when another transaction won the
-        race, so it must not touch anything but the connection. Cancelling the caller neither
-        interrupts nor undoes it: only its end says whether the change was made. Who watches the
-        operation's writes (`write_watch.py`) may withdraw one that has not begun.
+        Raises `StoreUnavailable` where the database can't be used. What `work` raises rolls
+        everything back. It runs again when another transaction won the race, so it must not touch
+        anything but the connection. Cancelling the caller neither interrupts nor undoes it: only
+        its end says whether the change was made. Who watches the operation's writes
+        (`write_watch.py`) may withdraw one that has not begun.
         """
         task = asyncio.ensure_future(self._transact(work, after))
         self._under_way.add(task)
@@ -202,7 +206,8 @@ class Database:
     ) -> T:
         began, failed = perf_counter(), False
         try:
-            result = await self._committed(work)
+            with failing():
+                result = await self._committed(work)
         except _STORE_ERRORS:
             failed = True
             raise
@@ -224,7 +229,7 @@ class Database:
 
     async def _attempt(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         with writing() as begin:
-            async with self._writer.begin() as connection:
+            async with connection_to(self._writer) as connection, connection.begin():
                 begin()
                 return await work(connection)
 

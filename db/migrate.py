@@ -40,6 +40,12 @@ async def migrate(database: Database) -> None:
     await database.transact(upgrade)
 
 
+async def present_revision(connection: AsyncConnection) -> str:
+    """The revision that a migrated database is at."""
+    found = await connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return str(found)
+
+
 def newest_revision() -> str:
     """The revision that this program wants; files are named after their revisions, in order."""
     return max(path.stem.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*.py"))

@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from db.one_trip import OneTripConnection, connected
 
-PRAGMAS = ("busy_timeout=5000", "journal_mode=WAL", "foreign_keys=ON", "synchronous=FULL")
+PRAGMAS = ("busy_timeout=7000", "journal_mode=WAL", "foreign_keys=ON", "synchronous=FULL")
 """Of every connection. FULL survives a power loss, not only a killed process; usage is money."""
 
 READ_ONLY = "query_only=ON"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 from graphql import GraphQLError
 
+from db.failing import StoreUnavailable
 from db.paging import BadCursor
 from resolvers.context import OperationContext, Unauthenticated
 from trunkline.access.allowed import Forbidden
@@ -39,6 +40,10 @@ def present(errors: Sequence[GraphQLError], context: "ExecutionContext | None") 
             )
             error.message = "Internal error: it was logged under this request id"
             error.original_error = None
+        elif isinstance(cause, StoreUnavailable):
+            log.warning(
+                "store unavailable", request_id=request_id, path=error.path, why=cause.reason
+            )
         extensions: dict[str, object] = {"code": code}
         if request_id is not None:
             extensions["requestId"] = request_id
@@ -67,6 +72,8 @@ def _code(error: GraphQLError, cause: BaseException | None) -> str:
             return "RATE_LIMITED"
         case TookTooLong():
             return "TIMEOUT"
+        case StoreUnavailable():
+            return "UNAVAILABLE"
         case None | BadRequest() | BadCursor():
             # No cause: graphql-core itself refused the document.
             return "BAD_USER_INPUT"

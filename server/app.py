@@ -37,6 +37,7 @@ from server.requests import RequestLog, request_id_of
 from server.sdl import sorted_sdl
 from server.session_routes import SessionRoutes
 from server.sign_in import Gate, permit
+from server.stopping import Stopping
 from server.tracing.port import Traces
 from server.traffic import Traffic
 from server.usage_routes import UsageRoutes
@@ -55,8 +56,9 @@ class FrontDoor:
     """What the application is made of.
 
     `check_ready` raises where the database can't be reached, and has `ready_seconds` for it.
-    `closing` is set by whoever stops the server: event streams end then. `gateway` serves what is
-    below `/v1/`. `services` are what `/metrics` counts beside the front door itself.
+    `closing` is set by whoever stops the server: event streams end then, and nothing new is served.
+    `cutting` is set before what is still under way is cut off. `gateway` serves what is below
+    `/v1/`. `services` are what `/metrics` counts beside the front door itself.
     """
 
     schema: Schema
@@ -66,6 +68,7 @@ class FrontDoor:
     allowed_hosts: tuple[str, ...] = LOOPBACK_NAMES
     allowed_origins: tuple[str, ...] = ()
     closing: asyncio.Event = field(default_factory=asyncio.Event)
+    cutting: asyncio.Event = field(default_factory=asyncio.Event)
     page: Path = field(default_factory=built_page)
     gateway: ASGIApp | None = None
     most_sockets: int = MOST_SOCKETS
@@ -100,7 +103,7 @@ def build_app(door: FrontDoor) -> ASGIApp:
     perimeter = Perimeter(
         ways, allowed_hosts=door.allowed_hosts, allowed_origins=door.allowed_origins
     )
-    logged = RequestLog(perimeter, closing=door.closing, traffic=traffic)
+    logged = RequestLog(Stopping(perimeter, door.closing), closing=door.closing, traffic=traffic)
     return logged if door.traces is None else door.traces.around(logged)
 
 

@@ -66,11 +66,13 @@ async def send_answer(send: Send, body: bytes, headers: Headers) -> None:
 async def send_error(
     send: Send, face: Face, decline: Decline, request_id: str, headers: Headers | None = None
 ) -> None:
-    """An error in the caller's protocol. SDKs are told not to run all of it again by themselves."""
+    """An error in the caller's protocol. SDKs are told not to run all of it again by themselves,
+    unless another server may answer.
+    """
     error = decline.error
     about = [
         *(headers or id_of(face, request_id)),
-        (b"x-should-retry", b"false"),
+        (b"x-should-retry", b"true" if decline.elsewhere else b"false"),
     ]
     if decline.retry_after is not None:
         about.append((b"retry-after", b"%d" % math.ceil(decline.retry_after)))

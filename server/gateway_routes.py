@@ -12,6 +12,7 @@ import structlog
 from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import Receive, Scope, Send
 
+from db.failing import StoreUnavailable
 from db.vocabulary import AccessScope, GatewayEndpoint
 from resolvers.context import Viewer
 from server.answers import Rejected, too_many
@@ -29,13 +30,13 @@ from server.gateway_answers import (
 )
 from server.gateway_models import GatewayModels
 from server.quotas import Quotas
-from server.requests import is_recorded, request_id_of
+from server.requests import has_begun, is_recorded, request_id_of
 from server.settings import DEFAULT_GATEWAY_BODY_SECONDS
 from server.sign_in import Gate, permit
 from trunkline.access.allowed import Access, wrong_agent
 from trunkline.errors import RateLimited, TrunklineError
 from trunkline.gateway.conversation import JsonObject
-from trunkline.gateway.declining import decline
+from trunkline.gateway.declining import STOPPING, decline
 from trunkline.gateway.exchange import Caller, Exchange
 from trunkline.gateway.opening import (
     agent_of,
@@ -63,6 +64,7 @@ _ENDPOINTS: dict[str, tuple[Speech, GatewayEndpoint]] = {
     "/v1/embeddings": (OPENAI, GatewayEndpoint.EMBEDDINGS),
 }
 _MODELS = "/v1/models"
+_VERSION = "anthropic-version"
 _CODES = {
     401: "invalid_api_key",
     403: "forbidden",
@@ -100,7 +102,7 @@ class GatewayRoutes:
         }
         request_id = request_id_of(scope)
         speech, endpoint = _ENDPOINTS.get(path, (OPENAI, None))
-        if path.startswith(_MODELS) and "anthropic-version" in headers:
+        if path.startswith(_MODELS) and _VERSION in headers:
             speech = ANTHROPIC
         face = speech.face
         try:
@@ -129,7 +131,7 @@ class GatewayRoutes:
                         self._services, speech, endpoint, body, caller, began=began
                     )
                 if isinstance(exchange, StreamExchange):
-                    await _stream(exchange, face, send, watch)
+                    await self._stream(exchange, face, send, watch)
                 else:
                     await _answer(exchange, face, send)
         except Rejected as error:
@@ -137,10 +139,14 @@ class GatewayRoutes:
             await send_error(send, face, said, request_id)
         except ClientDisconnect:
             raise
+        except asyncio.CancelledError:
+            if not self._services.gateway.stopped.is_set() or has_begun(scope):
+                raise
+            await send_error(send, face, STOPPING, request_id)
         except RateLimited as error:
             said = declined(too_many(error), _CODES[429])
             await send_error(send, face, said, request_id)
-        except TrunklineError as error:
+        except (TrunklineError, StoreUnavailable) as error:
             found = decline(error)
             if found is None:
                 raise
@@ -163,9 +169,68 @@ class GatewayRoutes:
             path.removeprefix(_MODELS).removeprefix("/"),
             scope["query_string"],
             access,
-            anthropic="anthropic-version" in headers,
+            anthropic=_VERSION in headers,
         )
         await send_answer(send, body, id_of(OPENAI.face, request_id_of(scope)))
+
+    async def _stream(
+        self, exchange: StreamExchange, face: Face, send: Send, watch: CallerWatch
+    ) -> None:
+        """What the exchange gives as it comes. Before the first piece an error has a status of its
+        own; afterwards it is an event.
+        """
+        begun = waited = False
+        stream = exchange.stream()
+        try:
+            async for piece in stream:
+                if piece is None:
+                    if not begun:
+                        # Which model answers is not known yet.
+                        await begin_stream(send, id_of(face, exchange.caller.request_id))
+                    begun = waited = True
+                    await send_piece(send, face.keep_alive)
+                    continue
+                if not begun:
+                    begun = True
+                    await begin_stream(send, headers_of(exchange, face))
+                elif waited:
+                    waited = False
+                    await send_piece(send, comment_of(exchange, face))
+                await send_piece(send, piece)
+            if not begun:
+                await begin_stream(send, headers_of(exchange, face))
+            await end_stream(send)
+        except TrunklineError as error:
+            found = decline(error, exchange.refused)
+            if found is None:
+                raise
+            if begun:
+                await end_stream(send, face.stream_error(found.error))
+            else:
+                await send_error(
+                    send, face, found, exchange.caller.request_id, headers_of(exchange, face)
+                )
+        except asyncio.CancelledError:
+            stopped = self._services.gateway.stopped.is_set()
+            if not begun or not (watch.ended or stopped):
+                raise
+            # The provider is let go first: the caller may read slowly, or not at all.
+            await stream.aclose()
+            await end_stream(send, face.stream_error(_ENDED if watch.ended else STOPPING.error))
+            if watch.ended:
+                watch.told = True
+                raise
+        finally:
+            await stream.aclose()
+
+
+def face_of(scope: Scope) -> Face:
+    """The protocol of a request below `/v1/`, for an error before it is looked at."""
+    path: str = scope["path"]
+    speech, _ = _ENDPOINTS.get(path, (OPENAI, None))
+    if path.startswith(_MODELS) and any(name == _VERSION.encode() for name, _ in scope["headers"]):
+        speech = ANTHROPIC
+    return speech.face
 
 
 def _agent(headers: Mapping[str, str], body: JsonObject, viewer: Viewer) -> str:
@@ -186,52 +251,6 @@ async def _answer(exchange: Exchange[bytes], face: Face, send: Send) -> None:
         await send_error(send, face, found, exchange.caller.request_id, headers_of(exchange, face))
         return
     await send_answer(send, body, headers_of(exchange, face))
-
-
-async def _stream(exchange: StreamExchange, face: Face, send: Send, watch: CallerWatch) -> None:
-    """What the exchange gives as it comes. Before the first piece an error has a status of its own;
-    afterwards it is an event.
-    """
-    begun = waited = False
-    stream = exchange.stream()
-    try:
-        async for piece in stream:
-            if piece is None:
-                if not begun:
-                    # Which model answers is not known yet.
-                    await begin_stream(send, id_of(face, exchange.caller.request_id))
-                begun = waited = True
-                await send_piece(send, face.keep_alive)
-                continue
-            if not begun:
-                begun = True
-                await begin_stream(send, headers_of(exchange, face))
-            elif waited:
-                waited = False
-                await send_piece(send, comment_of(exchange, face))
-            await send_piece(send, piece)
-        if not begun:
-            await begin_stream(send, headers_of(exchange, face))
-        await end_stream(send)
-    except TrunklineError as error:
-        found = decline(error, exchange.refused)
-        if found is None:
-            raise
-        if begun:
-            await end_stream(send, face.stream_error(found.error))
-        else:
-            await send_error(
-                send, face, found, exchange.caller.request_id, headers_of(exchange, face)
-            )
-    except asyncio.CancelledError:
-        if begun and watch.ended:
-            # The provider is let go first: the caller may read slowly, or not at all.
-            await stream.aclose()
-            await end_stream(send, face.stream_error(_ENDED))
-            watch.told = True
-        raise
-    finally:
-        await stream.aclose()
 
 
 async def _bytes(headers: Mapping[str, str], receive: Receive, seconds: float) -> bytes:

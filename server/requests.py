@@ -13,6 +13,7 @@ import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from db.failing import StoreUnavailable
 from server.answers import Rejected, error_answer
 from server.security_headers import secured
 from server.traffic import Traffic
@@ -38,6 +39,11 @@ def name_operation(scope: Scope, name: str | None) -> None:
 def is_recorded(scope: Scope) -> None:
     """Leave the request out of the log if it goes well: a row of its own in the store says more."""
     scope["state"]["is_recorded"] = True
+
+
+def has_begun(scope: Scope) -> bool:
+    """Whether a part of the response has been sent."""
+    return "has_begun" in scope["state"]
 
 
 def is_stream(scope: Scope) -> None:
@@ -80,6 +86,11 @@ class RequestLog:
                 Rejected(503, "the server is stopping: try again", headers={"Retry-After": "1"}),
                 receive,
             )
+        except StoreUnavailable as error:
+            log.warning("store unavailable", request_id=exchange.request_id, why=error.reason)
+            if exchange.begun:
+                raise
+            await exchange.answer(Rejected(503, str(error), headers={"Retry-After": "1"}), receive)
         except Exception:  # The outermost place: whoever asked gets an answer whatever broke.
             log.exception("request failed", request_id=exchange.request_id)
             if exchange.begun:
@@ -142,6 +153,7 @@ class _Exchange:
         kind = message["type"]
         if kind in {"http.response.start", "websocket.http.response.start", "websocket.accept"}:
             self.begun = True
+            self._scope["state"]["has_begun"] = True
             self.status = message.get("status", 101)
             # What opens a socket is no answer that a browser would show.
             given = message.get("headers", [])

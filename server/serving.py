@@ -1,17 +1,13 @@
 """Runs the server: takes the database's lock and the port, opens the parts, serves, closes them.
 
-uvicorn speaks HTTP and websockets. Two things of its own are replaced: signals end it without being
-raised again, so that closing the parts isn't interrupted; and event streams are told that it stops,
-because it would wait for them.
+uvicorn speaks HTTP and websockets; how it ends is in `http_server.py`.
 """
 
 import asyncio
 import contextlib
 import errno
 import os
-import signal
 import socket
-import threading
 from collections.abc import Callable, Iterator
 
 import structlog
@@ -30,6 +26,7 @@ from server.database_lock import sole_server
 from server.failures import CannotStart
 from server.gateway_routes import GatewayRoutes
 from server.http_protocol import bounded
+from server.http_server import LAST_WORDS_SECONDS, HttpServer
 from server.logs import configure_logs
 from server.operation_files import BadOperations
 from server.persisted_operations import PersistedOperations
@@ -40,14 +37,13 @@ from server.socket_protocol import SocketProtocol
 from server.tracing.environment import traces_of
 from server.tracing.port import Traces
 from server.wiring import running_services
+from trunkline.processes.schema_watch import SchemaChanged, watching_schema
 from trunkline.services import Services
 
 log = structlog.get_logger("trunkline.server")
 
 LARGEST_MESSAGE = 256 * 1024
 """Bytes of one websocket message."""
-_PATIENCE_SECONDS = 2
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _KEYS_TO_OFFER = ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY")
 
 
@@ -124,11 +120,22 @@ async def _serve(
             door,
             announce,
             websocket_compression=settings.websocket_compression,
+            grace_seconds=settings.shutdown_seconds,
             bounds=settings.connection_bounds,
         )
-        await server.serve([listener])
+        changed: list[SchemaChanged] = []
+
+        def stop(change: SchemaChanged) -> None:
+            log.error("stopping: a newer version has migrated the database")
+            changed.append(change)
+            server.should_exit = True
+
+        async with watching_schema(services.database, stop):
+            await server.serve([listener])
         await door.gate.drain()
     log.info("stopped")
+    if changed:
+        raise CannotStart(str(changed[0]))
 
 
 def front_door(
@@ -166,6 +173,7 @@ def front_door(
         allowed_hosts=settings.hosts,
         allowed_origins=settings.allowed_origins,
         persisted=_persisted(settings),
+        cutting=services.gateway.stopped,
         quotas=quotas,
         introspection=settings.introspection,
         metrics=settings.metrics,
@@ -191,9 +199,12 @@ def make_server(
     when_ready: Callable[[], None],
     *,
     websocket_compression: bool = False,
+    grace_seconds: float = 0,
     bounds: ConnectionBounds | None = None,
-) -> uvicorn.Server:
-    """The server of this application; `when_ready` is called when it listens."""
+) -> HttpServer:
+    """The server of this application; `when_ready` is called when it listens. Requests under way
+    when it is to stop have `grace_seconds`.
+    """
     bounds = bounds or ConnectionBounds()
     config = uvicorn.Config(
         build_app(door),
@@ -206,50 +217,20 @@ def make_server(
         access_log=False,
         log_config=None,
         server_header=False,
-        timeout_graceful_shutdown=_PATIENCE_SECONDS,
+        timeout_graceful_shutdown=LAST_WORDS_SECONDS,
     )
-    return _Server(config, door.closing, when_ready)
+    return HttpServer(
+        config,
+        when_ready=when_ready,
+        when_closing=door.closing.set,
+        when_cutting=door.cutting.set,
+        grace_seconds=grace_seconds,
+    )
 
 
 def sign_in_link(address: str, code: str) -> str:
     """The page's URL with a code in the fragment, which browsers never send."""
     return f"{address}/graphiql#code={code}"
-
-
-class _Server(uvicorn.Server):
-    """uvicorn, with our way to begin and to end."""
-
-    def __init__(
-        self, config: uvicorn.Config, closing: asyncio.Event, when_ready: Callable[[], None]
-    ) -> None:
-        super().__init__(config)
-        self._closing = closing
-        self._when_ready = when_ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, then say so."""
-        await super().startup(sockets)
-        self._when_ready()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let event streams end, then wait for the rest."""
-        self._closing.set()
-        await super().shutdown(sockets)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """End on a signal; a second one waits for nothing. Threads other than the main get none."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        loop = asyncio.get_running_loop()
-        for one in _SIGNALS:
-            loop.add_signal_handler(one, self.handle_exit, one, None)
-        try:
-            yield
-        finally:
-            for one in _SIGNALS:
-                loop.remove_signal_handler(one)
 
 
 def _say_what_matters(settings: Settings, held: Credentials) -> None:

@@ -27,6 +27,7 @@ PREFIX = "TRUNKLINE_"
 DEFAULT_PORT = 8787
 SHORTEST_TOKEN = 16
 DEFAULT_MOST_AGENTS = 10_000
+DEFAULT_SHUTDOWN_SECONDS = 20.0
 DEFAULT_MOST_SOCKETS_PER_VIEWER = 2_048
 DEFAULT_MOST_STREAMS_PER_VIEWER = 10_000
 DEFAULT_GATEWAY_REQUESTS_PER_SECOND = 5_000.0
@@ -57,6 +58,7 @@ _WHAT_TO_GIVE = {
     "is limited",
     "provider_concurrency": "give a whole number from 1 to 10000",
     "compiled": "give `on` or `off`",
+    "shutdown_seconds": "give seconds from 0 to 3600",
 }
 _WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104  # recognised, not bound
 
@@ -110,6 +112,7 @@ class Settings(BaseSettings):
     most_connections_per_address: int | None = Field(default=None, ge=1, le=1_000_000)
     websocket_compression: bool = False
     compiled: bool = True
+    shutdown_seconds: float = Field(default=DEFAULT_SHUTDOWN_SECONDS, ge=0, le=3_600)
 
     @field_validator("secret_keys", "allowed_hosts", "allowed_origins", mode="before")
     @classmethod

@@ -208,6 +208,11 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self.transport.close()
         self._linger()
 
+    def shutdown(self) -> None:
+        """The server stops: tell the client to come back, once."""
+        if not self.transport.is_closing():
+            super().shutdown()
+
     async def _passed_on(self) -> None:
         if not self.writable.is_set():
             await self._taken()

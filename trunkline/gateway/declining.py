@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from db.failing import StoreUnavailable
 from trunkline.errors import Refused, TrunklineError
 from trunkline.failover.attempts import Skipped
 from trunkline.failover.classes import FailureClass
@@ -25,10 +26,20 @@ class Decline:
 
     error: CallerError
     retry_after: float | None = None
+    elsewhere: bool = False
+    """Whether another server may well answer: SDKs may run it again by themselves."""
+
+
+STOPPING = Decline(
+    CallerError(status=503, message="the server is stopping: try again", code="unavailable"),
+    retry_after=1.0,
+    elsewhere=True,
+)
+"""Said of what comes, or isn't done, when the server stops."""
 
 
 def decline(
-    error: TrunklineError, cause: CannotSay | BadRequestBody | None = None
+    error: TrunklineError | StoreUnavailable, cause: CannotSay | BadRequestBody | None = None
 ) -> Decline | None:
     """What to say of this error; None where it is none of the gateway's. `cause` is why the last
     model that could not do what was asked for can't.
@@ -48,6 +59,10 @@ def decline(
             return Decline(
                 CallerError(status=429, message=str(error), code="budget_exhausted"),
                 error.retry_after,
+            )
+        case StoreUnavailable():
+            return Decline(
+                CallerError(status=503, message=str(error), code="unavailable"), retry_after=1.0
             )
         case Refused():
             return Decline(CallerError(status=400, message=str(error), code="too_many_agents"))

@@ -7,7 +7,7 @@ however it ends: with an answer, without, cut off, or left by its caller.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from db.gateway_requests import NewGatewayRequest
 from db.vocabulary import GatewayEndpoint, GatewayOutcome
@@ -42,9 +42,14 @@ from trunkline.services import Services
 
 T = TypeVar("T")
 
+Ended: TypeAlias = tuple[GatewayOutcome, int]
+"""How a request ended, and with which status."""
+
 _NONE: Headers = {}
 CLIENT_GONE = 499
 """The status of a request whose caller left, as nginx has it."""
+STOPPED = 503
+"""The status of one that the server's end cut off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,16 +122,16 @@ class Exchange(Generic[T]):
 
     async def answer(self) -> T:
         """The answer, whole. Raises a `RunFailed`."""
-        outcome, status = GatewayOutcome.CANCELLED, CLIENT_GONE
+        ended: Ended | None = None
         try:
             answer = await self._run.answer(self._ask)
-            outcome, status = GatewayOutcome.ANSWERED, 200
+            ended = GatewayOutcome.ANSWERED, 200
         except RunFailed as error:
-            outcome, status = outcome_of(error), error.status
+            ended = outcome_of(error), error.status
             raise
         finally:
             self._overhead_ms = self._own_time_ms()
-            self._account(outcome, status)
+            self._account(ended or self._abandoned())
         return answer
 
     async def _ask(self, step: ResolvedStep, _seconds: float) -> T:
@@ -188,7 +193,15 @@ class Exchange(Generic[T]):
     def _since_began(self) -> float:
         return (self._means.now() - self._began) * 1_000
 
-    def _account(self, outcome: GatewayOutcome, status: int) -> None:
+    def _abandoned(self) -> Ended:
+        """How it ended where nothing of its own ended it."""
+        if not self._services.gateway.stopped.is_set():
+            return GatewayOutcome.CANCELLED, CLIENT_GONE
+        begun = self._first_token_ms is not None
+        return GatewayOutcome.CUT if begun else GatewayOutcome.FAILED, STOPPED
+
+    def _account(self, ended: Ended) -> None:
+        outcome, status = ended
         tries = iter(self._tries)
         unsaid = any(one.missing_usage for one in self._tries)
         characters = self._wire.characters if unsaid else 0

@@ -14,7 +14,7 @@ from trunkline.services import Services
 
 log = structlog.get_logger(__name__)
 
-_PATIENCE_SECONDS = 10.0
+_PATIENCE_SECONDS = 8.0
 """To store what has ended, when the server stops. Longer than a locked database takes."""
 
 

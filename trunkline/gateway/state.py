@@ -1,7 +1,8 @@
 """What a process's gateway remembers between requests. Touched by the event loop's thread only."""
 
+import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from trunkline.clock import Clock
@@ -15,12 +16,17 @@ from trunkline.gateway.ledger import Ledger
 
 @dataclass(frozen=True, slots=True)
 class GatewayState:
-    """The circuits, what every run works with, what may be asked for, and what has ended."""
+    """The circuits, what every run works with, what may be asked for, and what has ended.
+
+    `stopped` is set when the server stops and waits no longer: requests that are cancelled from
+    then on were not left by their callers.
+    """
 
     breakers: Breakers
     means: Means
     configuration: Configuration
     ledger: Ledger
+    stopped: asyncio.Event = field(default_factory=asyncio.Event)
 
     @classmethod
     def new(cls, events: EventBus, clock: Clock, *, most_running: int = DEFAULT_RUNNING) -> Self:

@@ -11,8 +11,8 @@ from trunkline.failover.outcomes import RunFailed
 from trunkline.failover.running import KEEP_ALIVE
 from trunkline.gateway.configuration import Runnable
 from trunkline.gateway.exchange import (
-    CLIENT_GONE,
     Caller,
+    Ended,
     Exchange,
     headers_for,
     outcome_of,
@@ -50,7 +50,7 @@ class StreamExchange(Exchange[bytes]):
         """The answer as it comes; None says that it is still waited for, so that the caller can be
         shown that we are there. Close it. Raises a `RunFailed`, also after pieces came.
         """
-        outcome, status = GatewayOutcome.CANCELLED, CLIENT_GONE
+        ended: Ended | None = None
         try:
             pieces = self._run.pieces(self._attempt, self._runnable.delivery)
             async with aclosing(pieces):
@@ -61,12 +61,12 @@ class StreamExchange(Exchange[bytes]):
                         if self._first_token_ms is None:
                             self._first_token_ms = round(self._since_began())
                         yield said.payload
-            outcome, status = GatewayOutcome.ANSWERED, 200
+            ended = GatewayOutcome.ANSWERED, 200
         except RunFailed as error:
-            outcome, status = outcome_of(error), error.status
+            ended = outcome_of(error), error.status
             raise
         finally:
-            self._account(outcome, status)
+            self._account(ended or self._abandoned())
 
     async def _attempt(self, step: ResolvedStep, _seconds: float) -> AsyncGenerator[Piece[bytes]]:
         model, call = self._call(step)
