@@ -9,9 +9,11 @@ on the first here. `BEGIN` goes with the statement that follows it, which loses 
 import asyncio
 import sqlite3
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 import aiosqlite
+from aiosqlite.core import _STOP_RUNNING_SENTINEL  # what ends its thread
 
 _ROWS_AT_ONCE = 1_000
 
@@ -90,11 +92,35 @@ class OneTripConnection(aiosqlite.Connection):
     def stop(self) -> "asyncio.Future[Any] | None":
         """Have the thread close the connection and end. Once: told again, it would answer never,
         and who was cancelled while closing waited for that until the end of the process.
+
+        Nobody need wait for the answer: the loop may be gone before the thread gives it.
         """
         if self._told_to_stop:
             return None
         self._told_to_stop = True
-        return super().stop()
+        self._running = False
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # A collected one stops itself, wherever that is.
+            self._tx.put_nowait((None, self._close_and_stop))
+            return None
+        stopped = loop.create_future()
+
+        def stop() -> object:
+            ended = self._close_and_stop()
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(_answer, stopped)
+            return ended
+
+        self._tx.put_nowait((None, stop))
+        return stopped
+
+    def _close_and_stop(self) -> object:
+        """In its thread."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        return _STOP_RUNNING_SENTINEL
 
     def cursor(self) -> Result:  # type: ignore[override]  # what SQLAlchemy's adapter enters
         """Made here; the thread makes its own."""
@@ -165,6 +191,11 @@ def connected(
     # As SQLAlchemy does: a program may end without closing it.
     connection._thread.daemon = True  # noqa: SLF001
     return connection
+
+
+def _answer(stopped: "asyncio.Future[None]") -> None:
+    if not stopped.done():
+        stopped.set_result(None)
 
 
 def _executed(

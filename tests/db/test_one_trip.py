@@ -1,6 +1,7 @@
 """SQLite's driver: one trip to its thread a statement, and nothing lost by it."""
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -111,3 +112,19 @@ async def test_who_closes_a_connection_that_was_told_to_stop_waits_for_nothing(
     connection.stop()
     async with asyncio.timeout(20):
         await closing
+
+
+def test_a_thread_that_is_told_to_stop_may_outlive_its_loop(tmp_path: Path) -> None:
+    go_on = threading.Event()
+
+    async def leave() -> threading.Thread:
+        connection = await connected(str(tmp_path / "x.db"), reads=True, isolation_level=None)
+        connection._tx.put_nowait((None, go_on.wait))
+        connection.stop()
+        return connection._thread
+
+    thread = asyncio.run(leave())
+    go_on.set()
+    # Where it raised something, pytest fails this test.
+    thread.join(20)
+    assert not thread.is_alive()
