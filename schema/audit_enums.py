@@ -8,7 +8,7 @@ enum_type(
     description="Who changes configuration.",
     values={
         "ADMIN": "Whoever holds the admin token, or signed in by the link of "
-        "`trunkline sign-in-link`.",
+        "`trunkline sign-in-link`; anybody, where the server runs with `--no-auth`.",
         "ACCESS_TOKEN": "Whoever holds an access token.",
         "COMMAND_LINE": "Whoever ran a command on a machine of the server's.",
         "SYSTEM": "Trunkline itself: what a start puts into the store, and a webhook that is "

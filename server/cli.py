@@ -83,6 +83,13 @@ def serve(
     port: Port = None,
     database_url: DatabaseUrl = None,
     data_dir: DataDir = None,
+    *,
+    no_auth: Annotated[
+        bool,
+        typer.Option(
+            "--no-auth", help="Full access for whoever is on this machine; on loopback only."
+        ),
+    ] = False,
 ) -> None:
     """Serve the API and GraphiQL until Ctrl-C."""
     from server.settings import read_settings
@@ -94,7 +101,7 @@ def serve(
     from server.serving import run_server
 
     gc.enable()
-    run_server(settings)
+    run_server(settings, no_auth=no_auth)
 
 
 @app.command()

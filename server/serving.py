@@ -28,6 +28,7 @@ from server.gateway_routes import GatewayRoutes
 from server.http_protocol import bounded
 from server.http_server import LAST_WORDS_SECONDS, HttpServer
 from server.logs import configure_logs
+from server.open_gate import OpenGate, require_loopback
 from server.operation_files import BadOperations
 from server.persisted_operations import PersistedOperations
 from server.quotas import Quotas
@@ -51,11 +52,17 @@ Beside = Callable[[Services], contextlib.AbstractAsyncContextManager[None]]
 """What runs beside the server for as long as it serves."""
 
 
-def run_server(settings: Settings, *, beside: Beside | None = None) -> None:
-    """Serve until a signal comes. Raises `CannotStart`."""
+def run_server(settings: Settings, *, beside: Beside | None = None, no_auth: bool = False) -> None:
+    """Serve until a signal comes; with `no_auth` whoever is on this machine.
+
+    Raises `CannotStart`.
+    """
     # Whatever is written, the database above all, is the owner's alone.
     os.umask(0o077)
     configure_logs(settings.log_format)
+    if no_auth:
+        # In every line from here on.
+        structlog.contextvars.bind_contextvars(no_auth=True)
     schema.execute_compiled(compiled=settings.compiled)
     make_data_dir(settings)
     held = credentials(settings)
@@ -65,7 +72,9 @@ def run_server(settings: Settings, *, beside: Beside | None = None) -> None:
         traces_of(os.environ, settings.trace_providers) as traces,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        runner.run(_serve(settings, held, listener, beside, traces))
+        if no_auth:
+            require_loopback(settings, listener)
+        runner.run(_serve(settings, held, listener, beside, traces, no_auth=no_auth))
 
 
 @contextlib.contextmanager
@@ -94,6 +103,8 @@ async def _serve(
     listener: socket.socket,
     beside: Beside | None,
     traces: Traces | None,
+    *,
+    no_auth: bool,
 ) -> None:
     async with (
         running_services(settings, held, traces) as services,
@@ -101,7 +112,7 @@ async def _serve(
     ):
         if traces is not None:
             services.database.watch.trace = traces.transaction
-        door = front_door(services, settings, held.admin_token, traces)
+        door = front_door(services, settings, held.admin_token, traces, no_auth=no_auth)
         address = settings.address(listener.getsockname()[1])
         link = sign_in_link(address, await door.gate.issue_code())
 
@@ -112,6 +123,8 @@ async def _serve(
                 version=trunkline.__version__,
                 database=services.database.dialect,
             )
+            if no_auth:
+                log.warning("whoever is on this machine has full access: --no-auth")
             _say_what_matters(settings, held)
             # Printed, not logged: the code in it lets one browser in.
             print(f"\nOpen GraphiQL, once and within 10 minutes:\n  {link}\n", flush=True)  # noqa: T201
@@ -139,7 +152,12 @@ async def _serve(
 
 
 def front_door(
-    services: Services, settings: Settings, admin_token: str, traces: Traces | None = None
+    services: Services,
+    settings: Settings,
+    admin_token: str,
+    traces: Traces | None = None,
+    *,
+    no_auth: bool = False,
 ) -> FrontDoor:
     """The application's parts for these services. Raises `CannotStart`."""
 
@@ -157,7 +175,9 @@ def front_door(
             introspection=settings.introspection,
         )
     )
-    gate = Gate(services.database, services.clock, admin_token, services.events)
+    gate = (OpenGate if no_auth else Gate)(
+        services.database, services.clock, admin_token, services.events
+    )
     quotas = Quotas(
         operations_per_second=settings.operations_per_second,
         gateway_requests_per_second=settings.gateway_requests_per_second,

@@ -63,9 +63,11 @@ def running_server(folder: Path) -> Iterator[LiveServer]:
 
 
 @contextmanager
-def _started(environment: dict[str, str], errors: int) -> Iterator["subprocess.Popen[str]"]:
+def _started(
+    environment: dict[str, str], errors: int, *arguments: str
+) -> Iterator["subprocess.Popen[str]"]:
     with subprocess.Popen(
-        [_TRUNKLINE, "serve", "--port", "0"],
+        [_TRUNKLINE, "serve", "--port", "0", *arguments],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=errors,
