@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.providers import KINDS_WITHOUT_KEY
+from db.provider_rows import KINDS_WITHOUT_KEY
 from db.tables import failover_chains, models, providers
 
 

@@ -12,7 +12,7 @@ from db.gateway_attempts import GatewayAttemptRow
 from db.gateway_request_pages import GatewayRequestCondition, GatewayRequestRow
 from db.models import ModelRow
 from db.paging import PageRequest, Slice
-from db.providers import ProviderRow
+from db.provider_rows import ProviderRow
 from db.vocabulary import ChangeKind, GatewayOutcome
 from resolvers.context import OperationContext
 from resolvers.models import load_models_by_id

@@ -7,7 +7,7 @@ from db import models as store
 from db.model_pages import ModelQuery, ask_for_models_of_providers, page_models
 from db.models import ModelRow
 from db.paging import PageRequest, Slice, slice_of
-from db.providers import ConnectionTestRow, ProviderRow
+from db.provider_rows import ConnectionTestRow, ProviderRow
 from resolvers.context import OperationContext
 from resolvers.outcome import Outcome, deletion_of, outcome_of
 from resolvers.watching import ChangeRow, watch_changes

@@ -3,9 +3,10 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from db import provider_pages
 from db import providers as store
 from db.paging import PageRequest, Slice
-from db.providers import ConnectionTestRow, ProviderRow
+from db.provider_rows import ConnectionTestRow, ProviderRow
 from db.vocabulary import ProviderStatus
 from resolvers.context import OperationContext
 from resolvers.outcome import Outcome, deletion_of, outcome_of, refused
@@ -32,7 +33,7 @@ class TestOutcome:
 
 async def list_providers(context: OperationContext, page: PageRequest) -> Slice[ProviderRow]:
     """A page of providers by name."""
-    return await store.ask_for_providers(context.services.database, page)
+    return await provider_pages.ask_for_providers(context.services.database, page)
 
 
 async def provider_by_slug(context: OperationContext, slug: str) -> ProviderRow | None:
@@ -52,7 +53,7 @@ def status_of(context: OperationContext, provider: ProviderRow) -> ProviderStatu
 
 async def load_providers_by_id(services: Services, ids: Sequence[int]) -> Mapping[int, ProviderRow]:
     """A batch for `OperationContext.load`."""
-    return await store.ask_for_providers_by_id(services.database, ids)
+    return await provider_pages.ask_for_providers_by_id(services.database, ids)
 
 
 async def load_providers_by_slug(

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import strawberry
 
-from db.providers import ConnectionTestRow
+from db.provider_rows import ConnectionTestRow
 from db.vocabulary import ConnectionTestStatus
 from schema.fields import plain
 from schema.node import Node, node_type

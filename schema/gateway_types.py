@@ -8,7 +8,7 @@ from db.chains import ChainRow, StepRow
 from db.gateway_attempts import GatewayAttemptRow
 from db.gateway_request_pages import GatewayRequestRow
 from db.models import ModelRow
-from db.providers import ProviderRow
+from db.provider_rows import ProviderRow
 from db.vocabulary import AttemptOutcome, ChangeKind, GatewayEndpoint, GatewayOutcome
 from resolvers import chains, gateway, models, providers
 from resolvers.gateway import RunOutcome

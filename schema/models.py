@@ -9,7 +9,7 @@ from strawberry import UNSET
 
 from db.models import ModelRow
 from db.paging import Slice
-from db.providers import ProviderRow
+from db.provider_rows import ProviderRow
 from db.vocabulary import (
     AccessScope,
     ChangeKind,

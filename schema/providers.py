@@ -8,7 +8,7 @@ import strawberry
 from strawberry import UNSET
 
 from db.paging import Slice
-from db.providers import ProviderRow
+from db.provider_rows import ProviderRow
 from db.vocabulary import AccessScope, ChangeKind, ProviderKind, ProviderStatus
 from resolvers import providers
 from resolvers.outcome import Outcome

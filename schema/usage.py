@@ -10,7 +10,7 @@ from strawberry import UNSET
 from db.chains import ChainRow
 from db.models import ModelRow
 from db.paging import Slice
-from db.providers import ProviderRow
+from db.provider_rows import ProviderRow
 from db.usage import UsageEventRow
 from db.vocabulary import AccessScope
 from resolvers import chains, models, providers, usage

@@ -19,7 +19,7 @@ import typer
 from db import chains as stored_chains
 from db import models as stored_models
 from db import providers as stored_providers
-from db.providers import ProviderRow
+from db.provider_rows import ProviderRow
 from db.vocabulary import ProviderKind
 from server.demo_traffic import send_traffic
 from server.serving import run_server

@@ -5,7 +5,7 @@ import os
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 
-from db.providers import KINDS_WITHOUT_KEY, ProviderRow
+from db.provider_rows import KINDS_WITHOUT_KEY, ProviderRow
 from db.vocabulary import ConnectionTestStatus
 from server.failures import CannotStart
 from server.findings import Finding, bad, doubtful, good

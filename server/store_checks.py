@@ -8,7 +8,8 @@ from db.change_counters import read_counters
 from db.engine import Connection, Database
 from db.examination import Examined, examine
 from db.migrate import newest_revision
-from db.providers import ProviderRow, all_providers
+from db.provider_rows import ProviderRow
+from db.providers import all_providers
 from db.sealed import SealedValue, sealed_values
 from server.credentials import held_secrets
 from server.failures import CannotStart

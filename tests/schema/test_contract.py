@@ -28,7 +28,7 @@ from db.gateway_attempts import GatewayAttemptRow
 from db.gateway_request_pages import GatewayRequestRow
 from db.models import ModelPricingRow, ModelRow
 from db.paging import Edge, Slice
-from db.providers import ApiKeyPreviewRow, ConnectionTestRow, ProviderRow
+from db.provider_rows import ApiKeyPreviewRow, ConnectionTestRow, ProviderRow
 from db.sessions import BrowserSessionRow
 from db.usage import UsageEventRow
 from resolvers.access_tokens import TokenOutcome

@@ -15,7 +15,7 @@ from db.budgets import BudgetRow, BudgetScopeRow, BudgetWebhookRow
 from db.chains import ChainRow
 from db.engine import Connection
 from db.models import ModelPricingRow, ModelRow
-from db.providers import ProviderRow
+from db.provider_rows import ProviderRow
 from db.vocabulary import AuditObjectKind, BudgetScopeKind
 from trunkline.audit.changes import Shown
 from trunkline.global_ids import global_id

@@ -10,7 +10,7 @@ from db import providers as stored_providers
 from db.engine import Connection
 from db.models import ModelPricingRow, ModelRow, NewModelRow
 from db.overrides import OverrideRow, insert_override
-from db.providers import ProviderRow
+from db.provider_rows import ProviderRow
 from db.vocabulary import ChangeKind, ModelCapability, ModelSource, PriceSource
 from trunkline.audit.changes import Change, created, deleted, nothing_changed, updated
 from trunkline.audit.showing import shown_model

@@ -7,7 +7,7 @@ from db import models as store
 from db import providers as stored_providers
 from db.engine import Connection
 from db.models import ModelRow, NewModelRow
-from db.providers import ConnectionTestRow, ProviderRow
+from db.provider_rows import ConnectionTestRow, ProviderRow
 from db.vocabulary import AuditObjectKind, ChangeKind, ModelSource
 from trunkline.audit.changes import Change, Changes, Shown, updated
 from trunkline.catalog.capabilities import without_edition

@@ -11,7 +11,7 @@ from db import providers as stored_providers
 from db.engine import Connection, Database
 from db.installation import hold_installation, install_value, installed_value
 from db.models import ModelPricingRow, ModelRow, NewModelRow
-from db.providers import ProviderRow
+from db.provider_rows import ProviderRow
 from db.vocabulary import ModelSource, PriceSource, ProviderKind
 from trunkline.audit.actors import SYSTEM
 from trunkline.audit.changes import leave_entries, updated

@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from db.providers import ProviderRow, load_providers
+from db.provider_rows import ProviderRow
+from db.providers import load_providers
 from db.vocabulary import ChangeKind, ProviderStatus
 from trunkline.events import ProviderChanged
 from trunkline.failover.breakers import Breakers, CircuitOf

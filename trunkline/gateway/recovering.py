@@ -10,7 +10,7 @@ import structlog
 
 from db import models as stored_models
 from db import providers as stored_providers
-from db.providers import ProviderRow
+from db.provider_rows import ProviderRow
 from trunkline.events import Missed, ModelChanged, ProviderChanged
 from trunkline.failover.breakers import CircuitOf
 from trunkline.services import Services

@@ -7,7 +7,7 @@ from db import models as stored_models
 from db import providers as stored_providers
 from db.engine import Connection
 from db.models import ModelRow
-from db.providers import KINDS_WITHOUT_KEY, ProviderRow
+from db.provider_rows import KINDS_WITHOUT_KEY, ProviderRow
 from db.vocabulary import Delivery
 from trunkline.changes import LONGEST_NAME, LONGEST_SLUG, unstorable_character
 from trunkline.failover.attempts import ResolvedStep, Skipped

@@ -11,7 +11,7 @@ from db import chains as stored_chains
 from db import connection_tests as stored_tests
 from db import providers as store
 from db.engine import Connection
-from db.providers import ProviderRow
+from db.provider_rows import ProviderRow
 from db.vocabulary import ChangeKind
 from trunkline.audit.changes import Change, created, deleted, nothing_changed, updated
 from trunkline.audit.showing import shown_provider

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from db.providers import ProviderRow
+from db.provider_rows import ProviderRow
 from trunkline.changes import Problems
 from trunkline.errors import ProblemCode
 from trunkline.providers.adapter import SecretHeaders

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from db.providers import ProviderRow
+from db.provider_rows import ProviderRow
 from db.vocabulary import ProviderKind
 from trunkline.changes import LONGEST_NAME, UNSET, Given, Problems
 from trunkline.providers.extra_headers import (

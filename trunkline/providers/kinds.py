@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-from db.providers import KINDS_WITHOUT_KEY
+from db.provider_rows import KINDS_WITHOUT_KEY
 from db.vocabulary import ProviderKind
 from trunkline.providers.addresses import literal_address
 

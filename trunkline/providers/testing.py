@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from db import connection_tests as stored_tests
 from db import providers as store
 from db.engine import Connection
-from db.providers import ConnectionTestRow, ProviderRow
+from db.provider_rows import ConnectionTestRow, ProviderRow
 from db.vocabulary import ChangeKind, ProviderKind
 from trunkline.changes import Problems, not_found
 from trunkline.events import ProviderChanged

@@ -11,7 +11,7 @@ from db import usage as store
 from db.chains import ChainRow
 from db.engine import Connection
 from db.models import ModelRow
-from db.providers import ProviderRow
+from db.provider_rows import ProviderRow
 from db.vocabulary import ChangeKind, ModelSource
 from trunkline.catalog.seeding import known_row, price_without_override
 from trunkline.changes import LONGEST_SLUG, Problems, unstorable_character

@@ -10,7 +10,7 @@ import pytest
 from db import models as store
 from db.models import ModelRow
 from db.overrides import OverrideRow, load_overrides
-from db.providers import ProviderRow
+from db.provider_rows import ProviderRow
 from db.vocabulary import ChangeKind, ModelCapability, ModelSource, PriceSource, ProviderKind
 from trunkline.catalog.changes import (
     DEAREST_PER_MILLION,

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from db import models as store
 from db.models import ModelRow, NewModelRow
-from db.providers import ConnectionTestRow, ProviderRow
+from db.provider_rows import ConnectionTestRow, ProviderRow
 from db.vocabulary import (
     ChangeKind,
     ConnectionTestStatus,

@@ -9,7 +9,7 @@ from db import models as store
 from db import providers as stored_providers
 from db.engine import Connection
 from db.models import ModelRow, NewModelRow
-from db.providers import ProviderRow
+from db.provider_rows import ProviderRow
 from db.vocabulary import ModelSource, PriceSource, ProviderKind
 from trunkline.catalog.changes import (
     ModelUpdate,

@@ -11,7 +11,7 @@ from db.change_counters import read_counters
 from db.engine import Connection, Database
 from db.gateway_requests import insert_gateway_requests
 from db.models import models_of_provider
-from db.providers import ProviderRow
+from db.provider_rows import ProviderRow
 from db.usage import read_clock
 from db.vocabulary import BudgetAction, ChangeKind, ProviderKind
 from server.wiring import services_on

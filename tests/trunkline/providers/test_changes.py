@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from db import providers as store
-from db.providers import ProviderRow
+from db.provider_rows import ProviderRow
 from db.vocabulary import ChangeKind, ConnectionTestStatus, ProviderKind, ProviderStatus
 from server.simulated.app import running_simulator
 from server.simulated.behaviour import Behaviour, Fault

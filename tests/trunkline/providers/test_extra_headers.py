@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import update
 
 from db import providers as store
-from db.providers import ProviderRow
+from db.provider_rows import ProviderRow
 from db.tables import providers
 from db.vocabulary import ConnectionTestStatus, ProviderKind, ProviderStatus
 from tests.conftest import Execute
