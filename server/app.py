@@ -28,8 +28,9 @@ from server.gateway_answers import GATEWAY_HEADERS
 from server.gateway_routes import PREFIX
 from server.graphql_http import GraphQLOverHTTP
 from server.graphql_socket import INIT_SECONDS, MOST_SOCKETS, GraphQLOverSocket
+from server.loopback import LOOPBACK_NAMES
 from server.metrics.route import MetricsAccess, MetricsRoute
-from server.origins import LOOPBACK_NAMES, Perimeter
+from server.origins import Perimeter
 from server.page_routes import PageRoutes, built_page
 from server.persisted_operations import PersistedOperations
 from server.quotas import Quotas, take_operation

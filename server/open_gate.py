@@ -13,7 +13,8 @@ from starlette.requests import HTTPConnection
 from resolvers.context import Viewer
 from server.answers import Rejected
 from server.failures import CannotStart
-from server.origins import LOOPBACK_NAMES, comes_from_own_page
+from server.loopback import LOOPBACK_NAMES
+from server.origins import comes_from_own_page
 from server.settings import PREFIX, Settings
 from server.sign_in import Gate
 

@@ -13,8 +13,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from server.answers import Rejected, error_answer
 from server.requests import request_id_of
 
-LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
-
 # Probes of an orchestrator name us by whatever address they have, and learn nothing here.
 _PROBES = frozenset({"/healthz", "/readyz"})
 _MOST_KNOWN = 64

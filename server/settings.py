@@ -20,7 +20,7 @@ from server.connections import (
     ConnectionBounds,
 )
 from server.failures import CannotStart
-from server.origins import LOOPBACK_NAMES
+from server.loopback import LOOPBACK_NAMES
 from trunkline.failover.slots import DEFAULT_RUNNING
 
 PREFIX = "TRUNKLINE_"

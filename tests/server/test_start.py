@@ -45,3 +45,14 @@ def test_a_start_does_not_load(loaded: set[str], package: str) -> None:
 def test_a_start_loads_what_it_serves_with(loaded: set[str]) -> None:
     """Or the test above would hold of nothing."""
     assert {"strawberry", "sqlalchemy", "uvicorn", "aiohttp"} <= loaded
+
+
+def test_settings_are_read_before_anything_heavy_is_loaded() -> None:
+    """A wrong one is told at once, and commands load no GraphQL."""
+    printed = subprocess.run(
+        [sys.executable, "-c", "import sys, server.cli, server.settings; print(*sys.modules)"],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout
+    assert not {"graphql", "strawberry", "sqlalchemy", "uvicorn", "aiohttp"} & set(printed.split())
