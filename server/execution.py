@@ -68,7 +68,7 @@ class Executions:
         try:
             with traced:
                 yield noted
-        except Exception:
+        except Exception:  # Whatever it is, it is counted and goes on.
             noted.result = "failed"
             raise
         finally:

@@ -11,12 +11,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from server.loopback import LOOPBACK_NAMES
 from server.simulated.behaviour import Behaviour
 from server.simulated.script import BadScript, Script
 
 PREFIX = "/_simulated"
 _LARGEST_SCRIPT = 2**20
-_LOOPBACK_NAMES = {"localhost", "127.0.0.1", "[::1]"}
 
 
 def control_routes(behaviour: Behaviour) -> list[BaseRoute]:
@@ -65,7 +65,7 @@ async def _json(request: Request) -> object:
 def _refusal(request: Request) -> Response | None:
     host = request.headers.get("host", "").lower()
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
-    if _is_loopback(request) and name in _LOOPBACK_NAMES:
+    if _is_loopback(request) and name in LOOPBACK_NAMES:
         return None
     return JSONResponse({"error": f"{PREFIX} is for clients on this machine"}, 403)
 

@@ -58,7 +58,7 @@ class Spans:
             token = otel.attach(inner)
             try:
                 await app(scope, receive, _noting_status(span, send))
-            except Exception:
+            except Exception:  # Whatever it is, the span says so and it goes on.
                 span.set_status(StatusCode.ERROR)
                 raise
             finally:
@@ -90,7 +90,7 @@ class Spans:
         token = otel.attach(set_span_in_context(span, outer))
         try:
             yield
-        except Exception:
+        except Exception:  # The same.
             span.set_status(StatusCode.ERROR)
             raise
         finally:
