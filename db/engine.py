@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from db.failing import StoreUnavailable, connection_to, failing
 from db.one_trip import connected
-from db.questions import Asked, Rows
+from db.questions import Asked
 from db.sqlite_readers import PRAGMAS, READ_ONLY, SqliteReaders
 from db.transaction_watch import TransactionWatch
 from db.write_watch import write_watch, writing
@@ -115,13 +115,13 @@ class Database:
             async with connection_to(self._reader) as connection, connection.begin():
                 yield connection
 
-    async def ask(self, *asked: Asked) -> list[Rows]:
-        """The rows that answer each of these, all of one state of the store. Raises as `read` does.
+    async def ask(self, *asked: Asked) -> list[Sequence[Any]]:
+        """The answer to each of these, all of one state of the store. Raises as `read` does.
 
         Cancelling the caller ends the statement that runs, on both databases.
         """
         with self._reading():
-            texts = [one.question.text(self.dialect) for one in asked]
+            texts = [one.question.text(self._writer.dialect) for one in asked]
             put = [
                 (text.sql, text.values(one.given)) for text, one in zip(texts, asked, strict=True)
             ]
@@ -133,7 +133,7 @@ class Database:
                         list((await connection.exec_driver_sql(sql, values)).all())
                         for sql, values in put
                     ]
-        return [text.rows(rows) for text, rows in zip(texts, found, strict=True)]
+        return [text.answer(rows) for text, rows in zip(texts, found, strict=True)]
 
     @contextmanager
     def _reading(self) -> Iterator[None]:

@@ -120,7 +120,7 @@ def _first_pages(dialect: DialectName) -> Select[Any]:
     )
 
 
-_FIRST_PAGES = Question(_first_pages)
+_FIRST_PAGES = Question(_first_pages, read_model)
 _COUNTS = Question(
     lambda dialect: (
         select(models.c.provider_id, func.count().label("count"))
@@ -141,9 +141,9 @@ async def ask_for_models_of_providers(
     asked = [Asked(_FIRST_PAGES, {**wanted, "limit": page.first + 1})]
     if page.with_total:
         asked.append(Asked(_COUNTS, wanted))
-    rows, *counted = await database.ask(*asked)
+    found, *counted = await database.ask(*asked)
     totals = {row.provider_id: row.count for row in counted[0]} if counted else None
-    return _pages(provider_ids, page, query, map(read_model, rows), totals)
+    return _pages(provider_ids, page, query, found, totals)
 
 
 def _pages(

@@ -43,7 +43,7 @@ class ModelPricingRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRow:
-    """A model as stored."""
+    """A model as stored. Nothing in it can change: what was served of it is kept."""
 
     id: int
     provider_id: int
@@ -52,7 +52,7 @@ class ModelRow:
     description: str | None
     context_window: int | None
     max_output_tokens: int | None
-    capabilities: Sequence[ModelCapability] | None
+    capabilities: tuple[ModelCapability, ...] | None
     pricing: ModelPricingRow | None
     enabled: bool
     deprecated: bool
@@ -94,14 +94,15 @@ async def load_models(
 _BY_ID = Question(
     lambda dialect: select(*COLUMNS).where(
         one_of(dialect, models.c.id, "ids"), models.c.deleted_at.is_(None)
-    )
+    ),
+    lambda row: read_model(row),
 )
 
 
 async def ask_for_models(database: Database, ids: Sequence[int]) -> Mapping[int, ModelRow]:
     """The living ones among these, by id."""
-    (rows,) = await database.ask(Asked(_BY_ID, {"ids": listed(database.dialect, ids)}))
-    return {row.id: read_model(row) for row in rows}
+    (found,) = await database.ask(Asked(_BY_ID, {"ids": listed(database.dialect, ids)}))
+    return {model.id: model for model in found}
 
 
 async def find_model_by_name(
@@ -277,7 +278,7 @@ def read_model(row: Sequence[Any]) -> ModelRow:
         description=description,
         context_window=context_window,
         max_output_tokens=max_output_tokens,
-        capabilities=None if bits is None else list(_capabilities(bits)),
+        capabilities=None if bits is None else _capabilities(bits),
         pricing=pricing,
         enabled=enabled,
         deprecated=deprecated,

@@ -24,7 +24,7 @@ def _first_page(_dialect: DialectName) -> Select[Any]:
     )
 
 
-_FIRST_PAGE = Question(_first_page)
+_FIRST_PAGE = Question(_first_page, read_provider)
 _COUNT = Question(
     lambda _: (
         select(func.count().label("count"))
@@ -35,7 +35,8 @@ _COUNT = Question(
 _BY_ID = Question(
     lambda dialect: select_providers().where(
         one_of(dialect, providers.c.id, "ids"), providers.c.deleted_at.is_(None)
-    )
+    ),
+    read_provider,
 )
 
 
@@ -47,17 +48,17 @@ async def ask_for_providers(database: Database, page: PageRequest) -> Slice[Prov
     asked = [Asked(_FIRST_PAGE, {"limit": page.first + 1})]
     if page.with_total:
         asked.append(Asked(_COUNT, {}))
-    rows, *counted = await database.ask(*asked)
+    found, *counted = await database.ask(*asked)
     total = counted[0][0][0] if counted else None
-    return slice_of(page, list(map(read_provider, rows)), _place, _ORDER, total)
+    return slice_of(page, found, _place, _ORDER, total)
 
 
 async def ask_for_providers_by_id(
     database: Database, ids: Sequence[int]
 ) -> Mapping[int, ProviderRow]:
     """The living ones among these, by id."""
-    (rows,) = await database.ask(Asked(_BY_ID, {"ids": listed(database.dialect, ids)}))
-    return {row.id: read_provider(row) for row in rows}
+    (found,) = await database.ask(Asked(_BY_ID, {"ids": listed(database.dialect, ids)}))
+    return {provider.id: provider for provider in found}
 
 
 async def page_providers(connection: AsyncConnection, page: PageRequest) -> Slice[ProviderRow]:

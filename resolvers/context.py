@@ -5,7 +5,7 @@ operation would serve rows that have changed since.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -130,49 +130,43 @@ class OperationContext:
             raise Unauthenticated
         return self.viewer.access
 
-    async def load(
+    def load(
         self, batch: Callable[[Services, Sequence[K]], Awaitable[Mapping[K, V]]], key: K
-    ) -> V | None:
+    ) -> Awaitable[V | None]:
         """The value that `batch` gives for `key`, asked for together with the others."""
-        services = self.services
+        loader = self._loaders.get(batch)
+        if loader is None:
+            services = self.services
+            loader = self._new_loader(batch, lambda keys: batch(services, keys))
+        return loader.load(key)
 
-        async def load_batch(keys: list[K]) -> list[V | None]:
-            found = await batch(services, keys)
-            return [found.get(one) for one in keys]
-
-        value: V | None = await self._loader(batch, load_batch).load(key)
-        return value
-
-    async def load_with(
+    def load_with(
         self,
         batch: Callable[[Services, Sequence[K], A], Awaitable[Mapping[K, V]]],
         arguments: A,
         key: K,
-    ) -> V | None:
+    ) -> Awaitable[V | None]:
         """Like `load`, for fields with arguments: one batch for each distinct `arguments`."""
-        services = self.services
+        loader = self._loaders.get((batch, arguments))
+        if loader is None:
+            services = self.services
+            loader = self._new_loader(
+                (batch, arguments), lambda keys: batch(services, keys, arguments)
+            )
+        return loader.load(key)
 
-        async def load_batch(keys: list[K]) -> list[V | None]:
-            found = await batch(services, keys, arguments)
+    def _new_loader(
+        self, name: Hashable, load_batch: Callable[[list[Any]], Awaitable[Mapping[Any, Any]]]
+    ) -> DataLoader[Any, Any]:
+        async def load(keys: list[Any]) -> list[Any]:
+            task = asyncio.current_task()
+            assert task is not None  # noqa: S101  # a coroutine runs in one
+            self._loading.add(task)
+            try:
+                found = await load_batch(keys)
+            finally:
+                self._loading.discard(task)
             return [found.get(one) for one in keys]
 
-        value: V | None = await self._loader((batch, arguments), load_batch).load(key)
-        return value
-
-    def _loader(
-        self, name: Hashable, load_batch: Callable[[list[Any]], Coroutine[Any, Any, list[Any]]]
-    ) -> DataLoader[Any, Any]:
-        loader = self._loaders.get(name)
-        if loader is None:
-
-            async def load_noted(keys: list[Any]) -> list[Any]:
-                task = asyncio.current_task()
-                assert task is not None  # noqa: S101  # a coroutine runs in one
-                self._loading.add(task)
-                try:
-                    return await load_batch(keys)
-                finally:
-                    self._loading.discard(task)
-
-            loader = self._loaders[name] = DataLoader(load_noted, max_batch_size=1_000)
+        loader = self._loaders[name] = DataLoader(load, max_batch_size=1_000)
         return loader

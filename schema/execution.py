@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
+from db.models import ModelRow
 from resolvers.context import OperationContext
 from schema.compiled.executing import CompiledExecution
 from schema.compiled.promises import Promises, ServedAsIs, ServedBy
@@ -48,4 +49,5 @@ class CompiledExecutor(Deadlines, CompiledExecution, MendedExecution):
             "Decimal": ServedBy(int, format_nanos),
         },
         by_column=frozenset({Points}),
+        unchanging={"Model": ModelRow},
     )

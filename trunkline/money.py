@@ -35,6 +35,7 @@ def format_nanos(nanos: int) -> str:
         return "0"
     if 0 < nanos < NANOS_PER_DOLLAR:  # Most of the others.
         return f"0.{nanos:09d}".rstrip("0")
-    digits = f"{abs(nanos):010d}"
-    text = f"{digits[:-9]}.{digits[-9:]}".rstrip("0").rstrip(".")
-    return f"-{text}" if nanos < 0 else text
+    whole, rest = divmod(nanos, NANOS_PER_DOLLAR)
+    if rest == 0:  # Most prices.
+        return str(whole)
+    return f"-{format_nanos(-nanos)}" if nanos < 0 else f"{whole}.{rest:09d}".rstrip("0")

@@ -21,7 +21,8 @@ So three things must hold for the schema that it is used with:
 Built on what graphql-core 3.3 calls private; the tests run random operations both ways.
 """
 
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Sequence
+from enum import Enum
 from typing import Any
 
 from graphql import GraphQLObjectType, GraphQLOutputType, GraphQLResolveInfo
@@ -29,8 +30,9 @@ from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet
 from graphql.execution.values import get_argument_values
 from graphql.pyutils import Path, Undefined
 
-from schema.compiled.fallback import NeedsStandard
+from schema.compiled.fallback import UNCHANGING, NeedsStandard
 from schema.compiled.gathering import gathered
+from schema.compiled.plans import FieldPlan, ItemsPlan
 from schema.compiled.prepared_execution import PreparedExecution
 
 
@@ -71,7 +73,9 @@ class CompiledExecution(PreparedExecution):
         items: Iterable[Any],
         position_context: Any,
     ) -> Any:
-        """Complete a list."""
+        """Complete a list. Its items are of objects that are read first, all of them, and then
+        resolved, where not all is plain.
+        """
         plan = self._plan
         if plan is not None and type(items) in plan.list_types:
             try:
@@ -83,6 +87,14 @@ class CompiledExecution(PreparedExecution):
                     return complete(items)
                 except (Exception, NeedsStandard):  # noqa: BLE001, S110  # graphql-core meets it too
                     pass
+            elif position_context is None:
+                try:
+                    each = plan.items[id(field_details_list), item_type]
+                except KeyError:
+                    each = plan.plan_items(item_type, field_details_list, self.collect_subfields)
+                read = None if each is None else _read(each, items)
+                if each is not None and read is not None:
+                    return self._resolve_items(each, item_type, field_details_list, path, read)
         return super().complete_iterable_value(
             item_type, field_details_list, info, path, items, position_context
         )
@@ -143,6 +155,39 @@ class CompiledExecution(PreparedExecution):
             raise
         return _gathered(results, awaited) if awaited else results
 
+    def _resolve_items(
+        self,
+        each: ItemsPlan,
+        item_type: GraphQLOutputType,
+        field_details_list: FieldDetailsList,
+        path: Path,
+        read: list[tuple[Any, dict[str, Any]]],
+    ) -> Any:
+        results: list[Any] = []
+        awaited: list[int] = []
+        try:
+            for index, (item, plain) in enumerate(read):
+                item_path = path.add_key(index, None)
+                try:
+                    completed = self._resolve_fields(
+                        each.type, item, item_path, plain, each.fields.resolved
+                    )
+                except Exception as error:  # noqa: BLE001  # it becomes an error of the item
+                    self.handle_field_error(error, item_type, field_details_list, item_path)
+                    completed = None
+                else:
+                    if completed is not plain:
+                        awaited.append(index)
+                        completed = self._completed(
+                            completed, item_type, field_details_list, item_path
+                        )
+                results.append(completed)
+        except Exception:  # Of an item that must not be null, once the others are looked after.
+            if awaited:
+                self.settle_in_background([results[index] for index in awaited])
+            raise
+        return _gathered(results, awaited) if awaited else results
+
     def execute_field(
         self,
         parent_type: GraphQLObjectType,
@@ -165,13 +210,7 @@ class CompiledExecution(PreparedExecution):
         definition = field.definition
         info = self.build_resolve_info(definition, field.nodes, parent_type, path)
         try:
-            arguments = (
-                get_argument_values(
-                    definition, field.nodes[0], self.variable_values, None, self.hide_suggestions
-                )
-                if field.takes_arguments
-                else {}
-            )
+            arguments = self._arguments_of(field, field_details_list)
             if field.resolve is not None:
                 result = field.resolve(source, info, arguments)
             else:
@@ -191,6 +230,23 @@ class CompiledExecution(PreparedExecution):
             return self._completed(completed, field.type, field_details_list, path)
         return completed
 
+    def _arguments_of(
+        self, field: FieldPlan, field_details_list: FieldDetailsList
+    ) -> dict[str, Any]:
+        if not field.takes_arguments:
+            return {}
+        # The same for each object of a list.
+        known = self._arguments.get(id(field_details_list))
+        if known is None:
+            known = get_argument_values(
+                field.definition, field.nodes[0], self.variable_values, None, self.hide_suggestions
+            )
+            if all(
+                type(value) in UNCHANGING or isinstance(value, Enum) for value in known.values()
+            ):
+                self._arguments[id(field_details_list)] = known
+        return known
+
     async def _completed(
         self,
         completed: Awaitable[Any],
@@ -205,11 +261,26 @@ class CompiledExecution(PreparedExecution):
             return None
 
 
-async def _gathered(results: dict[str, Any], awaited: list[str]) -> dict[str, Any]:
+def _read(each: ItemsPlan, items: Iterable[Any]) -> list[tuple[Any, dict[str, Any]]] | None:
+    """Each item with its plain fields; None where the standard must complete the list."""
+    check, read = each.check, each.fields.read
+    found = []
+    try:
+        for item in items:
+            check(item)
+            found.append((item, read(item)))
+    except (Exception, NeedsStandard):  # noqa: BLE001  # graphql-core meets it too
+        return None
+    return found
+
+
+async def _gathered(results: Any, awaited: Sequence[Any]) -> Any:
+    """The same dictionary or list, with what was awaited in these places."""
     if len(awaited) == 1:
-        name = awaited[0]
-        results[name] = await results[name]
+        place = awaited[0]
+        results[place] = await results[place]
     else:
-        found = await gathered(*(results[name] for name in awaited))
-        results.update(zip(awaited, found, strict=True))
+        found = await gathered(*(results[place] for place in awaited))
+        for place, value in zip(awaited, found, strict=True):
+            results[place] = value
     return results

@@ -30,6 +30,9 @@ SETTLED = frozenset(
 )
 """Exact types whose values are neither null, nor an error, nor to be awaited."""
 
+UNCHANGING = SETTLED - {list, dict, set} | {type(None)}
+"""Exact types of values that nobody can change, whoever else has them."""
+
 LISTS = frozenset({list, tuple})
 """Exact types that can be read twice. A generator can't, and is the standard execution's."""
 

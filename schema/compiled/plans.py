@@ -1,12 +1,18 @@
 """What is known of one selection and kept for the next time that it is executed."""
 
+from collections.abc import Callable
+from typing import Any
+
 from graphql import (
+    GraphQLError,
     GraphQLField,
     GraphQLList,
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLOutputType,
     GraphQLSchema,
+    is_non_null_type,
+    is_object_type,
 )
 from graphql.execution.collect_fields import (
     CollectedFields,
@@ -15,7 +21,7 @@ from graphql.execution.collect_fields import (
 )
 from graphql.language import FieldNode
 
-from schema.compiled.fallback import LISTS
+from schema.compiled.fallback import LISTS, NO_INFO, NeedsStandard, known_classes, require_object
 from schema.compiled.promises import Promises
 from schema.compiled.shapes import Collect, Shapes
 from schema.compiled.source import Complete, compile_fields, compile_value
@@ -47,6 +53,19 @@ class ObjectPlan:
         self.resolved = resolved
 
 
+class ItemsPlan:
+    """A list of objects of one type, of which not all fields are plain. `check` raises for an item
+    that must be left to the standard execution.
+    """
+
+    __slots__ = ("check", "fields", "type")
+
+    def __init__(self, type_: GraphQLObjectType, fields: ObjectPlan) -> None:
+        self.type = type_
+        self.fields = fields
+        self.check = _check(type_)
+
+
 class Plan:
     """One operation with one choice of `@include` and `@skip`, for as long as it is cached.
 
@@ -63,6 +82,7 @@ class Plan:
         self.objects: dict[int, ObjectPlan] = {}
         self.values: dict[tuple[GraphQLObjectType, int], Complete | None] = {}
         self.lists: dict[tuple[int, GraphQLOutputType], Complete | None] = {}
+        self.items: dict[tuple[int, GraphQLOutputType], ItemsPlan | None] = {}
         self._schema = schema
         self.list_types = LISTS | promises.by_column
         self._promises = promises
@@ -113,6 +133,30 @@ class Plan:
         self.lists[id(selections), item_type] = complete
         return complete
 
+    def plan_items(
+        self, item_type: GraphQLOutputType, selections: FieldDetailsList, collect: Collect
+    ) -> ItemsPlan | None:
+        """How the objects of a list are completed one by one."""
+        planned = None
+        type_ = item_type.of_type if is_non_null_type(item_type) else item_type
+        if is_object_type(type_) and Shapes.ordinary(selections):
+            planned = self._items(type_, selections, collect)
+        self.items[id(selections), item_type] = planned
+        return planned
+
+    def _items(
+        self, type_: GraphQLObjectType, selections: FieldDetailsList, collect: Collect
+    ) -> ItemsPlan | None:
+        try:
+            collected = collect(type_, selections)
+        except GraphQLError:
+            return None
+        if collected.new_defer_usages:
+            return None
+        grouped = collected.grouped_field_set
+        fields = self.objects.get(id(grouped)) or self.plan_object(type_, grouped, collect)
+        return ItemsPlan(type_, fields)
+
     def _compiled(
         self, type_: GraphQLOutputType, selections: FieldDetailsList, collect: Collect
     ) -> Complete | None:
@@ -123,3 +167,16 @@ class Plan:
             return None if value is None else compile_value(value, self._promises)
         except RecursionError:
             return None
+
+
+def _check(type_: GraphQLObjectType) -> Callable[[Any], None]:
+    known = known_classes()
+    is_type_of = type_.is_type_of
+
+    def check(item: Any) -> None:
+        if type(item) not in known:
+            require_object(item)
+        if is_type_of is not None and is_type_of(item, NO_INFO) is not True:  # type: ignore[arg-type]  # whoever looks at it gives up
+            raise NeedsStandard
+
+    return check

@@ -37,6 +37,8 @@ class PreparedExecution(Base):
 
     # Of this operation; without one all of it runs the standard way.
     _plan: Plan | None = None
+    # The arguments of its fields that are the same each time, by the identity of their selections.
+    _arguments: dict[int, dict[str, Any]]
 
     @classmethod
     def build(  # type: ignore[override]  # whatever else there is goes on to it
@@ -83,6 +85,7 @@ class PreparedExecution(Base):
                     **options,
                 )
                 executor._plan = plan
+                executor._arguments = {}
                 executor._relevant_sub_fields = plan.collected
                 return executor
         return super().build(

@@ -30,6 +30,8 @@ class ServedBy:
 @dataclass(frozen=True, slots=True)
 class Promises:
     """`scalars` by their names. `by_column` are classes of lists that are kept by column.
+    `unchanging` are, by the names of types, exact classes of objects that never change, nor does
+    anything that is read through them.
 
     A list by column has `columns`, which maps the names of its rows' attributes to what each row
     has, in order: just what reading the attributes of its items would give. Its items are objects
@@ -38,6 +40,7 @@ class Promises:
 
     scalars: Mapping[str, ServedAsIs | ServedBy] = field(default_factory=dict)
     by_column: frozenset[type] = frozenset()
+    unchanging: Mapping[str, type] = field(default_factory=dict)
 
 
 NOTHING = Promises()

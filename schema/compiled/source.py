@@ -35,6 +35,7 @@ from schema.compiled.leaves import leaf_expression
 from schema.compiled.names import Names
 from schema.compiled.promises import Promises
 from schema.compiled.shapes import PlainField, Selected, Value
+from schema.compiled.unchanging import keep, kept, new_number
 
 Complete = Callable[[Any], Any]
 """Completes a value, or raises: an `Exception` or `NeedsStandard`."""
@@ -43,6 +44,8 @@ _ALWAYS = {
     "NeedsStandard": NeedsStandard,
     "NO_INFO": NO_INFO,
     "inf": inf,
+    "keep": keep,
+    "kept": kept,
     "known": known_classes(),
     "lists": LISTS,
     "require_list": require_list,
@@ -123,6 +126,22 @@ class _Writer:
         body = self.body((field.response_name, field) for field in fields)
         name = self._names.fresh("object")
         self._texts.append(f"def {name}(v):\n{check}{body}")
+        unchanging = self._promises.unchanging.get(type_.name)
+        return name if unchanging is None else self._kept(name, unchanging)
+
+    def _kept(self, serve: str, unchanging: type) -> str:
+        """The function that serves an object of this class once: see `unchanging.py`."""
+        name = self._names.fresh("kept")
+        number = self._names.bind("number", new_number())
+        cls = self._names.bind("unchanging", unchanging)
+        self._texts.append(
+            f"def {name}(v):\n"
+            f"    if type(v) is not {cls}: return {serve}(v)\n"
+            f"    key = {number}, id(v)\n"
+            "    found = kept.get(key)\n"
+            "    if found is not None and found[0] is v: return found[1]\n"
+            f"    return keep(key, v, {serve}(v))\n"
+        )
         return name
 
     def _by_column(self, item: Value) -> str | None:

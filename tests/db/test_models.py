@@ -108,11 +108,11 @@ async def test_a_row_is_read_back_as_it_was_stored(database: Database) -> None:
         found = await store.load_models(connection, list(ids.values()))
     big, bare = found[ids["big-1"]], found[ids["bare"]]
     assert (big.name, big.description, big.context_window) == ("Big One", "Large", 2**31 - 1)
-    assert big.capabilities == [ModelCapability.TOOLS, ModelCapability.PDF]
+    assert big.capabilities == (ModelCapability.TOOLS, ModelCapability.PDF)
     assert big.pricing == priced(3 * DOLLAR, 15 * DOLLAR)
     assert (big.source, big.version, big.updated_at) == (ModelSource.CUSTOM, 1, NOW)
     # Known to have none, and a price that nobody knows.
-    assert (bare.capabilities, bare.pricing, bare.enabled) == ([], None, True)
+    assert (bare.capabilities, bare.pricing, bare.enabled) == ((), None, True)
 
 
 async def test_search_finds_every_word_in_names_of_model_and_provider(database: Database) -> None:

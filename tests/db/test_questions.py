@@ -4,12 +4,15 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Integer, bindparam, func, literal_column, select, text
+import pytest
+from sqlalchemy import Integer, bindparam, func, literal_column, select, text, update
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.columns import real
 from db.engine import Database
-from db.questions import Asked, Question, listed, one_of
-from db.tables import providers
+from db.questions import LARGEST_KEPT, Asked, Question, listed, one_of
+from db.tables import providers, usage_events
 from tests.db.test_models import NOW, add_provider
 
 NAMES = Question(
@@ -49,6 +52,49 @@ async def test_rows_hold_what_the_statement_reads(database: Database) -> None:
     assert rows[0].created_at == NOW
     assert rows[0].enabled is True
     assert not rows[0].deleted_at
+
+
+async def test_bytes_and_texts_come_as_they_are(database: Database) -> None:
+    one = await add_provider(database, "a", 'quo"te\\ \u2028 \N{GRINNING FACE}')
+    sealed = bytes(range(256))
+
+    async def work(connection: AsyncConnection) -> None:
+        await connection.execute(update(providers).values(api_key_encrypted=sealed))
+
+    await database.transact(work)
+    (rows,) = await database.ask(Asked(NAMES, {"ids": listed(database.dialect, [one]), "limit": 1}))
+    assert rows[0].name == 'quo"te\\ \u2028 \N{GRINNING FACE}'
+    assert rows[0].api_key_encrypted == sealed
+    assert rows[0].extra_headers_encrypted is None
+
+
+async def test_the_same_answer_is_read_once_on_sqlite(database: Database) -> None:
+    """What was read is kept with the text that it was read from, so it is as true as that."""
+    read: list[Any] = []
+
+    def noted(row: Any) -> str:
+        read.append(row)
+        return str(row.name)
+
+    one = await add_provider(database, "a", "A")
+    question = Question(NAMES._write, noted)
+    asked = Asked(question, {"ids": listed(database.dialect, [one]), "limit": 1})
+    for name, reads in (("A", 1), ("A", 1), ("B", 2), ("B", 2)):
+        await rename(database, name)
+        assert await database.ask(asked) == [(name,)]
+        if database.dialect == "sqlite":
+            assert len(read) == reads
+    await rename(database, "x" * LARGEST_KEPT)
+    for reads in (3, 4):
+        await database.ask(asked)
+        if database.dialect == "sqlite":
+            assert len(read) == reads, "too large to be kept"
+
+
+def test_a_double_is_not_asked_for_as_text() -> None:
+    question = Question(lambda _: select(usage_events.c.id, literal_column("0.1", real())))
+    with pytest.raises(TypeError, match="exactly"):
+        question.text(sqlite.dialect())
 
 
 async def test_each_commit_is_seen_by_the_next_question(database: Database) -> None:

@@ -1,5 +1,6 @@
 """What is compiled, what is not, and that nobody can tell."""
 
+import sys
 from typing import Any, ClassVar
 
 import pytest
@@ -13,13 +14,15 @@ from graphql import (
     parse,
 )
 from strawberry.execution import optimized_is_awaitable
-from strawberry.extensions import SchemaExtension
+from strawberry.extensions import ParserCache, SchemaExtension
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from schema.compiled.documents import MOST_PLANS, PreparedDocuments
 from schema.compiled.executing import CompiledExecution
+from schema.compiled.promises import Promises
 from schema.compiled.purity import pure
 from schema.compiled.shapes import plain_read
+from schema.compiled.unchanging import MOST_KEPT, keep, kept
 from schema.execution import CompiledExecutor, Executor
 from schema.root import schema as served
 
@@ -177,6 +180,67 @@ async def test_what_is_kept_is_bounded() -> None:
     prepared = Counting.documents.prepared(schema._schema, document, None)
     assert prepared is not None
     assert len(prepared._plans) == MOST_PLANS
+
+
+class FirmRow:
+    """Notes how often it was read."""
+
+    def __init__(self, name: Any = "firm") -> None:
+        self._name = name
+
+    @property
+    def name(self) -> Any:
+        seen.append("read")
+        return self._name
+
+
+@strawberry.type
+class Firm:
+    name: str
+
+
+firm_rows = [FirmRow(), FirmRow()]
+
+
+@strawberry.type
+class FirmQuery:
+    firms: Any = strawberry.field(resolver=lambda: firm_rows, graphql_type=list[Firm | None])
+
+
+class Keeping(CompiledExecution, StrawberryGraphQLCoreExecutionContext):
+    documents = PreparedDocuments()
+    promises: ClassVar[Promises] = Promises(unchanging={"Firm": FirmRow})
+
+
+async def test_an_object_that_never_changes_is_served_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    keeping = strawberry.Schema(
+        FirmQuery, execution_context_class=Keeping, extensions=[ParserCache]
+    )
+
+    async def reads(text: str) -> int:
+        seen.clear()
+        result = await keeping.execute(text)
+        assert result.data is not None
+        assert len(result.data["firms"]) == len(firm_rows)
+        return len(seen)
+
+    assert [await reads("{ firms { name } }") for _ in range(2)] == [2, 0]
+    assert [await reads("{ firms { a: name } }") for _ in range(2)] == [2, 0], "another selection"
+    monkeypatch.setattr(sys.modules[__name__], "firm_rows", [*firm_rows, FirmRow()])
+    assert await reads("{ firms { name } }") == 1, "another object, though it is alike"
+    monkeypatch.setattr(sys.modules[__name__], "firm_rows", [FirmRow(None)])
+    assert await reads("{ firms { name } }") == await reads("{ firms { name } }") > 0, "an error"
+
+
+def test_only_so_many_served_objects_are_kept() -> None:
+    for number in range(MOST_KEPT + 10):
+        value = object()
+        assert keep((-1, number), value, {"n": number}) == {"n": number}
+        assert kept[-1, number] == (value, {"n": number})
+        assert len(kept) <= MOST_KEPT
+    kept.clear()
 
 
 async def test_an_extension_that_resolves_sees_every_field() -> None:

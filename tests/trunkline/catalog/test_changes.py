@@ -72,7 +72,7 @@ async def test_an_own_model_is_stored_as_given(services: Services, provider: Pro
     )
     assert (model.wire_name, model.name) == ("acme/Big-1:free", "Big One")
     assert (model.source, model.version, model.enabled) == (ModelSource.CUSTOM, 1, True)
-    assert model.capabilities == [ModelCapability.VISION]
+    assert model.capabilities == (ModelCapability.VISION,)
     assert model.pricing is not None
     assert (model.pricing.source, model.pricing.as_of) == (PriceSource.OVERRIDE, services.clock())
     assert [one.effective_from for one in await overrides(services, model)] == [services.clock()]
