@@ -43,7 +43,7 @@ def credentials(settings: Settings) -> Credentials:
     """Read what was given or stored, and generate a missing token. Raises `BadSettings`."""
     generated = False
     if settings.admin_token is not None:
-        admin_token = settings.admin_token.get_secret_value()
+        admin_token = settings.admin_token.reveal()
     else:
         admin_token, generated = _stored_token(settings.data_dir / ADMIN_TOKEN_FILE)
     found, key_file = held_secrets(settings)
@@ -59,7 +59,7 @@ def held_secrets(settings: Settings) -> tuple[Secrets, KeyFile | None]:
         key_file = KeyFile(settings.data_dir / SECRET_KEY_FILE)
         return Secrets(key_file.read(), key_file), key_file
     try:
-        return Secrets([key.get_secret_value() for key in settings.secret_keys]), None
+        return Secrets([key.reveal() for key in settings.secret_keys]), None
     except BadSecretKey as error:
         raise BadSettings(f"{PREFIX}SECRET_KEYS: {error}") from error
 

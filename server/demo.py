@@ -10,7 +10,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -77,9 +77,7 @@ _PROVIDERS = (
 
 def run_demo(settings: Settings) -> None:
     """Serve the demo until a signal comes, on a database of its own below the data directory."""
-    own = settings.model_copy(
-        update={"data_dir": settings.data_dir / "demo", "database_url_given": None}
-    )
+    own = replace(settings, data_dir=settings.data_dir / "demo", database_url_given=None)
     run_server(own, beside=_demonstration)
 
 

@@ -30,7 +30,7 @@ async def bus_finding(settings: Settings) -> Finding:
     from trunkline.processes.redis_bus import BadBusUrl, RedisBus
 
     try:
-        bus = RedisBus(settings.bus_url.get_secret_value(), "")
+        bus = RedisBus(settings.bus_url.reveal(), "")
         try:
             await bus.ping()
         finally:

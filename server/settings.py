@@ -3,14 +3,13 @@
 Every wrong one is named with what to do. Values that may be secret are in no error and no repr.
 """
 
-from collections.abc import Mapping
+import os
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal, get_origin, get_type_hints
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from msgspec import Meta, ValidationError, convert
 
 from schema.limits.bounds import DEFAULT_MOST_COST, DEFAULT_OPERATION_SECONDS
 from server.connections import (
@@ -21,11 +20,12 @@ from server.connections import (
 )
 from server.failures import CannotStart
 from server.loopback import LOOPBACK_NAMES
+from server.secret_setting import Secret
+from server.setting_checks import CHECKS
 from trunkline.failover.slots import DEFAULT_RUNNING
 
 PREFIX = "TRUNKLINE_"
 DEFAULT_PORT = 8787
-SHORTEST_TOKEN = 16
 DEFAULT_MOST_AGENTS = 10_000
 DEFAULT_SHUTDOWN_SECONDS = 20.0
 DEFAULT_MOST_SOCKETS_PER_VIEWER = 2_048
@@ -60,6 +60,10 @@ _WHAT_TO_GIVE = {
     "compiled": "give `on` or `off`",
     "shutdown_seconds": "give seconds from 0 to 3600",
 }
+_SWITCHES = {
+    **dict.fromkeys(("on", "true", "yes", "1"), True),
+    **dict.fromkeys(("off", "false", "no", "0"), False),
+}
 _WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104  # recognised, not bound
 
 
@@ -67,124 +71,47 @@ class BadSettings(CannotStart):
     """One or more settings are wrong; the message names each and says what to do."""
 
 
-class Settings(BaseSettings):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
     """How this server runs. Make it with `read_settings`."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True
-    )
-
-    database_url_given: str | None = Field(
-        default=None, validation_alias="TRUNKLINE_DATABASE_URL", repr=False
-    )
+    database_url_given: str | None = field(default=None, repr=False)
     data_dir: Path = Path(".trunkline")
     host: str = "127.0.0.1"
-    port: int = Field(default=DEFAULT_PORT, ge=0, le=65535)
-    secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
-    admin_token: SecretStr | None = None
-    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
-    allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    port: Annotated[int, Meta(ge=0, le=65535)] = DEFAULT_PORT
+    secret_keys: tuple[Secret, ...] = ()
+    admin_token: Secret | None = None
+    allowed_hosts: tuple[str, ...] = ()
+    allowed_origins: tuple[str, ...] = ()
     private_networks: Literal["allow", "allow-webhooks", "deny"] = "allow"
     log_format: Literal["console", "json"] = "console"
     metrics: Literal["token", "open", "off"] = "token"
     trace_providers: Literal["own", "all", "none"] = "own"
-    event_retention_days: int | None = Field(default=None, ge=1, le=36_500)
-    most_agents: int = Field(default=DEFAULT_MOST_AGENTS, ge=1, le=1_000_000)
-    provider_concurrency: int = Field(default=DEFAULT_RUNNING, ge=1, le=10_000)
-    bus_url: SecretStr | None = None
-    most_cost: int = Field(default=DEFAULT_MOST_COST, ge=1_000, le=10**9)
-    operation_seconds: float = Field(default=DEFAULT_OPERATION_SECONDS, ge=0.1, le=3_600)
+    event_retention_days: Annotated[int, Meta(ge=1, le=36_500)] | None = None
+    most_agents: Annotated[int, Meta(ge=1, le=1_000_000)] = DEFAULT_MOST_AGENTS
+    provider_concurrency: Annotated[int, Meta(ge=1, le=10_000)] = DEFAULT_RUNNING
+    bus_url: Secret | None = None
+    most_cost: Annotated[int, Meta(ge=1_000, le=10**9)] = DEFAULT_MOST_COST
+    operation_seconds: Annotated[float, Meta(ge=0.1, le=3_600)] = DEFAULT_OPERATION_SECONDS
     introspection: bool = True
     persisted_operations: Path | None = None
     persisted_only: bool = False
-    operations_per_second: float | None = Field(default=None, ge=0.1, le=1_000_000)
-    most_sockets_per_viewer: int = Field(default=DEFAULT_MOST_SOCKETS_PER_VIEWER, ge=1, le=4_096)
-    most_streams_per_viewer: int = Field(
-        default=DEFAULT_MOST_STREAMS_PER_VIEWER, ge=1, le=1_000_000
+    operations_per_second: Annotated[float, Meta(ge=0.1, le=1_000_000)] | None = None
+    most_sockets_per_viewer: Annotated[int, Meta(ge=1, le=4_096)] = DEFAULT_MOST_SOCKETS_PER_VIEWER
+    most_streams_per_viewer: Annotated[int, Meta(ge=1, le=1_000_000)] = (
+        DEFAULT_MOST_STREAMS_PER_VIEWER
     )
-    gateway_requests_per_second: float = Field(
-        default=DEFAULT_GATEWAY_REQUESTS_PER_SECOND, ge=0.1, le=1_000_000
+    gateway_requests_per_second: Annotated[float, Meta(ge=0.1, le=1_000_000)] = (
+        DEFAULT_GATEWAY_REQUESTS_PER_SECOND
     )
-    gateway_body_seconds: float = Field(default=DEFAULT_GATEWAY_BODY_SECONDS, ge=0.05, le=3_600)
-    head_seconds: float = Field(default=HEAD_SECONDS, ge=0.05, le=300)
-    keep_alive_seconds: float = Field(default=KEEP_ALIVE_SECONDS, ge=0.05, le=3_600)
-    most_connections: int = Field(default=MOST_CONNECTIONS, ge=1, le=1_000_000)
-    most_connections_per_address: int | None = Field(default=None, ge=1, le=1_000_000)
+    gateway_body_seconds: Annotated[float, Meta(ge=0.05, le=3_600)] = DEFAULT_GATEWAY_BODY_SECONDS
+    head_seconds: Annotated[float, Meta(ge=0.05, le=300)] = HEAD_SECONDS
+    keep_alive_seconds: Annotated[float, Meta(ge=0.05, le=3_600)] = KEEP_ALIVE_SECONDS
+    most_connections: Annotated[int, Meta(ge=1, le=1_000_000)] = MOST_CONNECTIONS
+    most_connections_per_address: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
     websocket_compression: bool = False
     compiled: bool = True
-    shutdown_seconds: float = Field(default=DEFAULT_SHUTDOWN_SECONDS, ge=0, le=3_600)
-
-    @field_validator("secret_keys", "allowed_hosts", "allowed_origins", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-
-    @field_validator("database_url_given")
-    @classmethod
-    def _is_database(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("sqlite", "postgresql")):
-            raise ValueError("give sqlite+aiosqlite:///… or postgresql+asyncpg://…")
-        if value is not None and value.startswith("sqlite") and not _names_a_file(value):
-            raise ValueError("SQLite needs a file: sqlite+aiosqlite:///path/to/trunkline.db")
-        return value
-
-    @field_validator("bus_url")
-    @classmethod
-    def _is_bus(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not _names_a_redis(value.get_secret_value()):
-            raise ValueError(
-                "give redis://host:6379, rediss://host:6379 or unix:///path/to/socket, "
-                "or leave it out to go without Redis"
-            )
-        return value
-
-    @field_validator("admin_token")
-    @classmethod
-    def _is_token(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is None:
-            return None
-        token = value.get_secret_value()
-        if len(token) < SHORTEST_TOKEN or not all("!" <= character <= "~" for character in token):
-            raise ValueError(
-                f"give at least {SHORTEST_TOKEN} letters, digits and signs without spaces"
-            )
-        return value
-
-    @field_validator("host")
-    @classmethod
-    def _is_address(cls, value: str) -> str:
-        # Bytes of the environment that are no UTF-8 come as what can't be printed.
-        if not value.strip() or "/" in value or not value.isprintable():
-            raise ValueError("give a host name or an address, such as 127.0.0.1 or 0.0.0.0")
-        return value.strip().strip("[]")
-
-    @field_validator("allowed_hosts")
-    @classmethod
-    def _are_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for host in value:
-            if "/" in host or "*" in host or urlsplit(f"//{host}").hostname is None:
-                raise ValueError(
-                    "give host names separated by commas, each with a port or without: "
-                    "trunkline.example.com,localhost:8787"
-                )
-        return value
-
-    @field_validator("allowed_origins")
-    @classmethod
-    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for origin in value:
-            parts = urlsplit(origin)
-            if (
-                parts.scheme not in {"http", "https"}
-                or origin != f"{parts.scheme}://{parts.netloc}"
-            ):
-                raise ValueError(
-                    "give origins separated by commas, each a scheme and a host without a path: "
-                    "https://dashboard.example.com,http://localhost:5173"
-                )
-        return value
+    shutdown_seconds: Annotated[float, Meta(ge=0, le=3_600)] = DEFAULT_SHUTDOWN_SECONDS
 
     @property
     def database_url(self) -> str:
@@ -230,18 +157,33 @@ class Settings(BaseSettings):
         return f"http://{_in_url(loopback.get(self.host, self.host))}:{port}"
 
 
+def variable(name: str) -> str:
+    """The variable of a setting, by the name of its field."""
+    return f"{PREFIX}{name.removesuffix('_given').upper()}"
+
+
 def read_settings(**flags: object) -> Settings:
     """The settings of the environment; flags that aren't None override it.
 
     Raises `BadSettings`, which names every wrong one.
     """
-    given = {name: value for name, value in flags.items() if value is not None}
-    if "database_url" in given:
-        given["TRUNKLINE_DATABASE_URL"] = given.pop("database_url")
-    try:
-        settings = Settings(**given)  # type: ignore[arg-type]  # checked by the model itself
-    except ValidationError as error:
-        raise BadSettings("; ".join(_named(problem) for problem in error.errors())) from None
+    taken: dict[str, Any] = {}
+    wrong: list[str] = []
+    for name, kind in get_type_hints(Settings, include_extras=True).items():
+        given = flags.pop(name.removesuffix("_given"), None)
+        if given is None:
+            given = os.environ.get(variable(name))
+        if given is None or given == "":
+            continue
+        try:
+            taken[name] = _taken(name, kind, given)
+        except ValueError as error:
+            wrong.append(f"{variable(name)}: {error}")
+    if flags:
+        raise TypeError(f"no settings: {', '.join(flags)}")
+    if wrong:
+        raise BadSettings("; ".join(wrong))
+    settings = Settings(**taken)
     if not settings.is_sqlite and not settings.secret_keys:
         raise BadSettings(
             f"{PREFIX}SECRET_KEYS: with PostgreSQL it is never generated: make a key with "
@@ -251,28 +193,23 @@ def read_settings(**flags: object) -> Settings:
     return settings
 
 
-def _named(problem: Mapping[str, Any]) -> str:
-    field = str(problem["loc"][0]) if problem["loc"] else ""
-    name = field if field.startswith(PREFIX) else f"{PREFIX}{field.upper()}"
-    if problem["type"] == "value_error":
-        return f"{name}: {problem['ctx']['error']}"
-    return f"{name}: {_WHAT_TO_GIVE.get(field, problem['msg'])}"
-
-
-def _names_a_file(url: str) -> bool:
-    _, found, path = url.partition(":///")
-    return bool(found and path) and ":memory:" not in path and "mode=memory" not in path
-
-
-def _names_a_redis(url: str) -> bool:
+def _taken(name: str, kind: Any, given: object) -> Any:
+    """The value to use. Raises `ValueError` with what to do."""
+    if isinstance(given, str) and get_origin(kind) is tuple:
+        given = tuple(part.strip() for part in given.split(",") if part.strip())
+    elif isinstance(given, str) and name in _WHAT_TO_GIVE:
+        given = _SWITCHES.get(given.strip().lower(), given) if kind is bool else given.strip()
     try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return False
-    if parts.scheme == "unix":
-        return bool(parts.path) and port is None
-    return parts.scheme in {"redis", "rediss"} and bool(parts.hostname) and port != 0
+        value = convert(given, kind, strict=False, dec_hook=_made)
+    except (ValidationError, UnicodeError):
+        # What is in the library's words may show the value.
+        raise ValueError(_WHAT_TO_GIVE.get(name, "it can't be read")) from None
+    check = CHECKS.get(name)
+    return value if check is None else check(value)
+
+
+def _made(kind: type, given: Any) -> Any:
+    return kind(given)  # A path or a secret.
 
 
 def _in_url(host: str) -> str:

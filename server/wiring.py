@@ -138,7 +138,7 @@ async def open_bus(settings: Settings, database: Database) -> AsyncIterator[Bus]
     # Takes a moment to import, and most go without.
     from trunkline.processes.redis_bus import BadBusUrl, redis_bus
 
-    url = settings.bus_url.get_secret_value()
+    url = settings.bus_url.reveal()
     try:
         async with redis_bus(url, await installation_id(database)) as bus:
             yield bus

@@ -27,7 +27,7 @@ from db.engine import Database
 from db.migrate import migrate
 from resolvers.context import OperationContext, Viewer
 from schema.root import schema
-from server.settings import Settings
+from server.settings import read_settings
 from server.wiring import services_on
 from tests.planted.plugin import pytest_configure, pytest_runtest_makereport
 from trunkline.secrets import Secrets, generate_secret_key
@@ -66,7 +66,7 @@ structlog.configure(
 )
 
 # Every test passes with TRUNKLINE_COMPILED=false, and with true.
-schema.execute_compiled(compiled=Settings().compiled)
+schema.execute_compiled(compiled=read_settings().compiled)
 
 
 class SetClock:

@@ -1,9 +1,10 @@
 """`SECURITY.md`: what it says is defended by a test is, as far as that test exists."""
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
-from server.settings import Settings
+from server.settings import PREFIX, Settings, variable
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "SECURITY.md").read_text()
@@ -18,7 +19,7 @@ def test_every_test_that_is_named_is_there() -> None:
 def test_every_setting_that_is_named_exists() -> None:
     named = set(re.findall(r"TRUNKLINE_([A-Z_]+)", PAGE))
     assert named
-    assert {name.lower() for name in named} <= set(Settings.model_fields)
+    assert {f"{PREFIX}{name}" for name in named} <= {variable(one.name) for one in fields(Settings)}
 
 
 def test_every_claim_has_its_test() -> None:

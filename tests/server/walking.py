@@ -16,7 +16,7 @@ from db.tables import metadata
 from server.app import build_app
 from server.gateway_routes import _ENDPOINTS, _MODELS
 from server.serving import front_door
-from server.settings import Settings
+from server.settings import read_settings
 from server.sign_in import Gate
 from tests.server.served import listening
 from trunkline.services import Services
@@ -50,7 +50,7 @@ class Walked:
 @asynccontextmanager
 async def walked_server(services: Services, **given: Any) -> AsyncIterator[Walked]:
     """Serve with the settings' defaults, and those given."""
-    door = front_door(services, Settings(**given), TOKEN)
+    door = front_door(services, read_settings(**given), TOKEN)
     async with (
         listening(door) as port,
         httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client,
