@@ -5,6 +5,7 @@ SQLite hands each row over by itself, at more than a microsecond. So it is asked
 as JSON, a row for each stretch, and is a third as long about it.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from operator import add, itemgetter
 from typing import Any
@@ -121,13 +122,12 @@ def buckets_of(grid: Grid, texts: Sequence[Sequence[str | None]]) -> dict[Any, B
         return {}
     groups, instants, *sums = columns
     origin, width = grid.origin, grid.width
-    every_place = [(instant - origin) // width for instant in instants]
-    rows: dict[Any, list[int]] = {}
+    # Every group has the same buckets, most often.
+    place_of = {instant: (instant - origin) // width for instant in set(instants)}
+    every_place = list(map(place_of.__getitem__, instants))
+    rows: defaultdict[Any, list[int]] = defaultdict(list)
     for row_number, group in enumerate(groups):
-        try:
-            rows[group].append(row_number)
-        except KeyError:
-            rows[group] = [row_number]
+        rows[group].append(row_number)
     return {group: _group(own, every_place, sums) for group, own in rows.items()}
 
 

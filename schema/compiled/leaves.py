@@ -5,7 +5,7 @@ the type is all they cost. Everything else goes through the type's own `coerce_o
 the checks that graphql-core makes around it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -53,6 +53,44 @@ def leaf_expression(type_: GraphQLLeafType, name: str, names: Names, scalars: Sc
     return (
         f"s if type({name}) in settled and type(s := {coerce}({name})) in settled else {otherwise}"
     )
+
+
+Whole = Callable[[Sequence[Any]], Sequence[Any] | None]
+"""Serves a column; None where some of its values must be looked at one by one."""
+
+
+def whole_column(type_: Any, scalars: Scalars) -> Whole | None:
+    """How a column of these leaves is served without a look at each: Python's own functions find
+    out that all are of one class and within bounds in a fifth of the time.
+    """
+    if type_ is GraphQLString or type_ is GraphQLID:
+        return _all_of(str)
+    if type_ is GraphQLBoolean:
+        return _all_of(bool)
+    if type_ is GraphQLInt:
+        return _all_between(-0x80000000, 0x7FFFFFFF)
+    match scalars.get(type_.name) if isinstance(type_, GraphQLScalarType) else None:
+        case ServedAsIs(least=least, most=most):
+            return _all_between(least, most)
+        case ServedBy(of=of, serve=serve):
+            return _all_by(of, serve)
+    return None
+
+
+def _all_of(cls: type) -> Whole:
+    return lambda column: column if set(map(type, column)) == {cls} else None
+
+
+def _all_between(least: int, most: int) -> Whole:
+    def serve(column: Sequence[Any]) -> Sequence[Any] | None:
+        fits = set(map(type, column)) == {int} and min(column) >= least and max(column) <= most
+        return column if fits else None
+
+    return serve
+
+
+def _all_by(cls: type, serve: Callable[[Any], Any]) -> Whole:
+    return lambda column: list(map(serve, column)) if set(map(type, column)) == {cls} else None
 
 
 def served_leaf(type_: GraphQLLeafType) -> Callable[[Any], Any]:

@@ -31,7 +31,7 @@ from schema.compiled.fallback import (
     require_list,
     require_object,
 )
-from schema.compiled.leaves import leaf_expression
+from schema.compiled.leaves import leaf_expression, whole_column
 from schema.compiled.names import Names
 from schema.compiled.promises import Promises
 from schema.compiled.shapes import PlainField, Selected, Value
@@ -154,6 +154,7 @@ class _Writer:
         type_, fields = item.of.type, item.of.fields
         columns: list[str] = []
         entries: list[str] = []
+        served: list[str] = []
         for field in fields:
             if field.value is None:
                 entries.append(f"{field.response_name!r}: {field.read!r}")
@@ -161,8 +162,9 @@ class _Writer:
             if not isinstance(field.read, str) or not is_leaf_type(field.value.of):
                 return None
             name = f"a{len(columns)}"
-            columns.append(f"c[{field.read!r}]")
-            entries.append(f"{field.response_name!r}: {self.nullable_value(field.value, name, 0)}")
+            served.append(self._column(field.value, name, f"c[{field.read!r}]"))
+            columns.append(f"s{name}")
+            entries.append(f"{field.response_name!r}: {name}")
         if not columns or type_.is_type_of is not None:
             return None
         name = self._names.fresh("columns")
@@ -170,13 +172,22 @@ class _Writer:
         self._texts.append(
             f"def {name}(v):\n"
             "    c = v.columns\n"
-            "    found = []\n"
-            "    add = found.append\n"
-            f"    for {targets}in zip({', '.join(columns)}, strict=True):\n"
-            f"        add({{{', '.join(entries)}}})\n"
-            "    return found\n"
+            f"{''.join(served)}"
+            f"    return [{{{', '.join(entries)}}}\n"
+            f"            for {targets}in zip({', '.join(columns)}, strict=True)]\n"
         )
         return name
+
+    def _column(self, value: Value, name: str, column: str) -> str:
+        """Serves a column: whole where that can be, else value by value."""
+        one_by_one = f"[{self.nullable_value(value, name, 0)} for {name} in {column}]"
+        whole = whole_column(value.of, self._promises.scalars)
+        if whole is None:
+            return f"    s{name} = {one_by_one}\n"
+        return (
+            f"    s{name} = {self._names.bind('whole', whole)}({column})\n"
+            f"    if s{name} is None: s{name} = {one_by_one}\n"
+        )
 
     def _read(self, field: PlainField) -> str:
         if not isinstance(field.read, str):
