@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.bulk import BulkInsert, among
 from db.tables import usage_agents
 
-_INSERT = BulkInsert.into(usage_agents, ("name",), on_conflict="(name) DO NOTHING")
+_INSERT = BulkInsert(usage_agents, ("name",), on_conflict="(name) DO NOTHING")
 
 
 async def stored_agents(connection: AsyncConnection, names: Sequence[str]) -> frozenset[str]:

@@ -28,7 +28,7 @@ LONGEST_ASKED_FOR = 300
 LONGEST_AGENT = 200
 
 _COLUMNS = tuple(column.name for column in gateway_requests.columns if column.name != "id")
-_INSERT = BulkInsert.into(gateway_requests, _COLUMNS, on_conflict="(request_id) DO NOTHING")
+_INSERT = BulkInsert(gateway_requests, _COLUMNS, on_conflict="(request_id) DO NOTHING")
 
 
 @dataclass(slots=True, kw_only=True)

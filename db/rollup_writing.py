@@ -21,7 +21,7 @@ from db.usage_rollups import translated
 Sums = dict[PlainKey, Parts]
 
 _LARGEST = 2**63 - 1
-_ADD = BulkInsert.into(
+_ADD = BulkInsert(
     usage_rollups,
     (*KEY, *SUMMED),
     on_conflict=f"({', '.join(KEY)}) DO UPDATE SET "

@@ -21,7 +21,7 @@ from db.tables import failover_chains, models, providers, usage_clock, usage_eve
 
 _ORDER = "usage_events"
 _COLUMNS = tuple(column.name for column in usage_events.columns if column.name != "id")
-_INSERT = BulkInsert.into(
+_INSERT = BulkInsert(
     usage_events,
     _COLUMNS,
     on_conflict="(idempotency_key) DO NOTHING",

@@ -40,7 +40,7 @@ _EVENT = [usage_events.c[field.name] for field in fields(NewEventRow)]
 _OCCURRED = type_coerce(usage_events.c.occurred_at, BigInteger)
 _BEGINS = type_coerce(usage_rollups.c.bucket_start, BigInteger)
 _ROLLUP = [_BEGINS if name == "bucket_start" else usage_rollups.c[name] for name in (*KEY, *SUMMED)]
-_PUT = BulkInsert.into(
+_PUT = BulkInsert(
     usage_rollups,
     (*KEY, *SUMMED),
     on_conflict=f"({', '.join(KEY)}) DO UPDATE SET "

