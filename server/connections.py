@@ -10,12 +10,14 @@ from server.client_addresses import customer_of
 MOST_CONNECTIONS = 8_192
 HEAD_SECONDS = 10.0
 KEEP_ALIVE_SECONDS = 5.0
+SEND_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionBounds:
     """`head_seconds` is for all of a request's head to come, `keep_alive_seconds` for the next
-    request to begin. None of `most_of_address` bounds no address; of IPv6 a network counts as one
+    request to begin. `send_seconds` is for the client to take anything at all of an answer that
+    waits for it. None of `most_of_address` bounds no address; of IPv6 a network counts as one
     (`client_addresses.py`).
     """
 
@@ -23,6 +25,7 @@ class ConnectionBounds:
     keep_alive_seconds: float = KEEP_ALIVE_SECONDS
     most: int = MOST_CONNECTIONS
     most_of_address: int | None = None
+    send_seconds: float = SEND_SECONDS
 
 
 @dataclass(slots=True)

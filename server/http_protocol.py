@@ -1,7 +1,8 @@
 """uvicorn's HTTP protocol, with bounds of its own, and a response's head and body in one packet.
 
 A request's head must come whole in time and within `LARGEST_HEAD`; uvicorn waits for it for as long
-as a byte comes now and then. Who is one connection too many is told so.
+as a byte comes now and then. Who is one connection too many is told so. A client that takes nothing
+of its answer any more loses it, and the connection.
 
 uvicorn writes the head at once, then the body: two system calls and two packets for each response,
 which were a tenth of a request's time through the gateway. Here what is written first waits for
@@ -43,6 +44,9 @@ class HttpProtocol(HttpToolsProtocol):
     _head_parted = False
     _address = ""
     _refused: str | None = None
+    # Set while the client takes less than is sent, with what waited for it when that was set.
+    _unsent_deadline: asyncio.TimerHandle | None = None
+    _unsent = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Count it, and wait for a request."""
@@ -57,6 +61,7 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more."""
         self._in_time()
+        self._sent()
         self.open_connections.leave(self._address)
         super().connection_lost(exc)
 
@@ -70,6 +75,16 @@ class HttpProtocol(HttpToolsProtocol):
             self._count(len(data))
         if not self._is_serving():
             self._go_on_waiting()
+
+    def pause_writing(self) -> None:
+        """More waits for the client than is held for one: it has its time to take some of it."""
+        super().pause_writing()
+        self._wait_for_taking()
+
+    def resume_writing(self) -> None:
+        """It took most of it."""
+        super().resume_writing()
+        self._sent()
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -124,6 +139,23 @@ class HttpProtocol(HttpToolsProtocol):
         ):
             seconds = self.open_connections.bounds.head_seconds
             self._deadline = self.loop.call_later(seconds, self._too_late)
+
+    def _wait_for_taking(self) -> None:
+        self._unsent = self.transport.get_write_buffer_size()
+        seconds = self.open_connections.bounds.send_seconds
+        self._unsent_deadline = self.loop.call_later(seconds, self._still_unsent)
+
+    def _still_unsent(self) -> None:
+        self._unsent_deadline = None
+        if self.transport.get_write_buffer_size() < self._unsent:
+            self._wait_for_taking()
+        else:
+            self.transport.abort()
+
+    def _sent(self) -> None:
+        if self._unsent_deadline is not None:
+            self._unsent_deadline.cancel()
+            self._unsent_deadline = None
 
     def _in_time(self) -> None:
         if self._deadline is not None:

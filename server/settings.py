@@ -16,6 +16,7 @@ from server.connections import (
     HEAD_SECONDS,
     KEEP_ALIVE_SECONDS,
     MOST_CONNECTIONS,
+    SEND_SECONDS,
     ConnectionBounds,
 )
 from server.failures import CannotStart
@@ -53,6 +54,7 @@ _WHAT_TO_GIVE = {
     "gateway_body_seconds": "give seconds from 0.05 to 3600",
     "head_seconds": "give seconds from 0.05 to 300",
     "keep_alive_seconds": "give seconds from 0.05 to 3600",
+    "send_seconds": "give seconds from 0.05 to 3600",
     "most_connections": "give a whole number from 1 to 1000000",
     "most_connections_per_address": "give a whole number from 1 to 1000000; left out, no address "
     "is limited",
@@ -107,6 +109,7 @@ class Settings:
     gateway_body_seconds: Annotated[float, Meta(ge=0.05, le=3_600)] = DEFAULT_GATEWAY_BODY_SECONDS
     head_seconds: Annotated[float, Meta(ge=0.05, le=300)] = HEAD_SECONDS
     keep_alive_seconds: Annotated[float, Meta(ge=0.05, le=3_600)] = KEEP_ALIVE_SECONDS
+    send_seconds: Annotated[float, Meta(ge=0.05, le=3_600)] = SEND_SECONDS
     most_connections: Annotated[int, Meta(ge=1, le=1_000_000)] = MOST_CONNECTIONS
     most_connections_per_address: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
     websocket_compression: bool = False
@@ -149,6 +152,7 @@ class Settings:
             keep_alive_seconds=self.keep_alive_seconds,
             most=self.most_connections,
             most_of_address=self.most_connections_per_address,
+            send_seconds=self.send_seconds,
         )
 
     def address(self, port: int) -> str:

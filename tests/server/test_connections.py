@@ -6,6 +6,7 @@ import select
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from websockets.sync.client import connect
@@ -17,6 +18,7 @@ from tests.server.conftest import RunningServer, ServerMaker
 
 SOON = 0.1
 HEAD_SECONDS = 0.5
+LONG = 200_000
 PROTOCOL = Subprotocol("graphql-transport-ws")
 REQUEST = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
@@ -39,6 +41,12 @@ def forgetful(make_running_server: ServerMaker) -> RunningServer:
 def patient(make_running_server: ServerMaker) -> RunningServer:
     """Would wait for longer than any test."""
     return make_running_server(bounds=ConnectionBounds(600, 600))
+
+
+@pytest.fixture(scope="module")
+def unheard(make_running_server: ServerMaker) -> RunningServer:
+    """Waits for nobody who takes nothing of an answer."""
+    return make_running_server(bounds=ConnectionBounds(600, 600, send_seconds=HEAD_SECONDS))
 
 
 @contextlib.contextmanager
@@ -103,6 +111,36 @@ def test_a_kept_connection_is_closed_after_a_while(forgetful: RunningServer) -> 
     with opened(forgetful) as connection:
         answered(connection)
         assert everything(connection) == b""
+
+
+def test_who_takes_nothing_of_an_answer_is_closed(unheard: RunningServer) -> None:
+    with opened(unheard) as connection, pytest.raises(ConnectionError):
+        # One behind the other, until nobody's buffers take any more of the answers.
+        connection.sendall(1_000 * long_request(unheard))
+    answered_after(unheard)
+
+
+def test_who_takes_some_of_it_now_and_then_gets_all(unheard: RunningServer) -> None:
+    """Though it takes longer altogether than it may go without taking any."""
+    answers = 100
+    with opened(unheard) as connection, ThreadPoolExecutor(1) as beside:
+        sending = beside.submit(connection.sendall, answers * long_request(unheard))
+        taken = 0
+        while taken < answers * LONG:
+            time.sleep(0.01)
+            part = connection.recv(200_000)
+            assert part, "it was closed"
+            taken += len(part)
+        sending.result()
+
+
+def long_request(server: RunningServer) -> bytes:
+    """Its answer is as long as `LONG`."""
+    body = json.dumps({"query": f'{{ hello(name: "{"x" * LONG}") }}'}).encode()
+    return (
+        "POST /graphql HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        f"Authorization: Bearer {server.token}\r\nContent-Length: {len(body)}\r\n\r\n"
+    ).encode() + body
 
 
 def test_what_is_left_of_an_answered_request_keeps_nothing_open(impatient: RunningServer) -> None:

@@ -188,8 +188,9 @@ def test_what_bounds_connections_is_read(monkeypatch: pytest.MonkeyPatch) -> Non
     for name, value in {
         "HEAD_SECONDS": "0.5",
         "KEEP_ALIVE_SECONDS": "75",
+        "SEND_SECONDS": "30",
         "MOST_CONNECTIONS": "100",
         "MOST_CONNECTIONS_PER_ADDRESS": "10",
     }.items():
         monkeypatch.setenv(f"TRUNKLINE_{name}", value)
-    assert read_settings().connection_bounds == ConnectionBounds(0.5, 75.0, 100, 10)
+    assert read_settings().connection_bounds == ConnectionBounds(0.5, 75.0, 100, 10, 30.0)
