@@ -59,6 +59,13 @@ async def add_code(
     )
 
 
+async def has_code(connection: AsyncConnection, code_hash: bytes, *, now: datetime) -> bool:
+    """Whether this code could be taken."""
+    table = sign_in_codes
+    statement = select(table).where(table.c.code_hash == code_hash, table.c.expires_at > now)
+    return (await connection.execute(statement)).one_or_none() is not None
+
+
 async def take_code(connection: AsyncConnection, code_hash: bytes, *, now: datetime) -> bool:
     """Use a code up. False where it was never given out, was used, or has expired."""
     taken = await connection.scalar(

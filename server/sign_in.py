@@ -15,7 +15,7 @@ from starlette.requests import HTTPConnection
 
 from db.access_tokens import AccessTokenRow
 from db.engine import Connection, Database
-from db.sessions import add_code, add_session, end_session, find_session, take_code
+from db.sessions import add_code, add_session, end_session, find_session, has_code, take_code
 from db.vocabulary import AccessScope, SignInMethod
 from resolvers.context import Viewer
 from server.access import AccessWatch
@@ -158,9 +158,14 @@ class Gate:
 
     async def begin_session(self, code: str, browser: Browser = UNKNOWN) -> BegunSession | None:
         """Use a code up for a session; None where the code is unknown, used or too old."""
+        code_hash = _hashed(code)
+        # Anybody may try, so a wrong one must not wait for its turn to write, nor hold up others.
+        async with self._database.read() as connection:
+            if not await has_code(connection, code_hash, now=self._clock()):
+                return None
 
         async def take(connection: Connection) -> bool:
-            return await take_code(connection, _hashed(code), now=self._clock())
+            return await take_code(connection, code_hash, now=self._clock())
 
         return await self._begin(browser, SignInMethod.SIGN_IN_LINK, allowed=take)
 
@@ -174,6 +179,9 @@ class Gate:
     async def end_session(self, token: str) -> None:
         """Sign a browser out; sockets and streams of the session are told."""
         session = _hashed(token)
+        async with self._database.read() as reading:
+            if await find_session(reading, session, now=self._clock()) is None:
+                return
 
         async def end(connection: Connection) -> None:
             await end_session(connection, session)

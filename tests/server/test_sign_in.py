@@ -233,6 +233,20 @@ def test_a_token_counts_beside_a_cookie(server: Any, cookie: str) -> None:
     assert ask(server, sent | {"Authorization": "Bearer wrong"}).status_code == 401
 
 
+def test_a_stranger_costs_no_write(server: Any) -> None:
+    """Wrong codes and cookies of nobody would wait for their turn to write, and hold up others."""
+    writes = server.door.gate._database.watch.durations["write"].counts
+    before = list(writes)
+    for _ in range(3):
+        wrong = httpx2.post(f"{server.url}/session", json={"code": "wrong"})
+        assert wrong.status_code in {401, 429}
+        nobody = httpx2.delete(
+            f"{server.url}/session", headers={"Cookie": f"{COOKIE}=x", "Origin": server.url}
+        )
+        assert nobody.status_code == 204
+    assert writes == before
+
+
 def test_signing_out_ends_the_session(server: Any, cookie: str) -> None:
     sent = {"Cookie": f"{COOKIE}={cookie}"}
     url = f"{server.url}/session"
