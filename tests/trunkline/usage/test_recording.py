@@ -20,7 +20,8 @@ from db.usage import UsageCondition, UsageEventRow, page_events, read_clock
 from db.usage_rollups import sum_groups
 from db.vocabulary import ModelSource, ProviderKind, UsageDimension
 from tests.conftest import SetClock
-from trunkline.catalog.changes import ModelUpdate, PriceOverride, update_model
+from trunkline.catalog.changes import ModelUpdate, update_model
+from trunkline.catalog.price_overrides import PriceOverride
 from trunkline.errors import Refused
 from trunkline.events import ModelChanged, UsageRecorded
 from trunkline.failover.chains import NewChain, create_chain
