@@ -317,7 +317,7 @@ async def test_a_rollup_that_would_overflow_refuses_the_batch(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("trunkline.usage.intake.MOST_COST_NANOS", 2**63)
-    monkeypatch.setattr("trunkline.usage.recording.MOST_PRICED_NANOS", 2**63)
+    monkeypatch.setattr("trunkline.usage.priced_events.MOST_PRICED_NANOS", 2**63)
     await record_usage(services, [event("a", cost_nanos=2**63 - 1)])
     assert await refusal(services, event("b", cost_nanos=1)) == {("INVALID", "events")}
 
