@@ -17,9 +17,9 @@ from resolvers.models import load_models_by_id
 from resolvers.outcome import Outcome, deletion_of, refused
 from resolvers.providers import load_providers_by_id
 from resolvers.watching import ChangeRow, watch_changes
-from trunkline.budgets import changes
-from trunkline.budgets.changes import BudgetSaved
+from trunkline.budgets import changes, webhook_changes
 from trunkline.budgets.inputs import BudgetUpdate, NewBudget
+from trunkline.budgets.saving import BudgetSaved
 from trunkline.budgets.state import BudgetState, read_states
 from trunkline.errors import Problem, Refused
 from trunkline.events import BudgetAlerted, BudgetChanged
@@ -116,7 +116,9 @@ async def rotate_webhook_secret(
     """`rotateBudgetWebhookSecret`."""
     try:
         return _saved(
-            await changes.rotate_webhook_secret(context.services, budget_id, expected_version)
+            await webhook_changes.rotate_webhook_secret(
+                context.services, budget_id, expected_version
+            )
         )
     except Refused as refusal:
         return _refused(refusal)

@@ -6,7 +6,7 @@ from strawberry import UNSET, Maybe
 from db.vocabulary import ModelCapability
 from schema.fields import EXPECTED_VERSION, or_none
 from schema.scalars import Dollars
-from trunkline.catalog.changes import PriceOverride
+from trunkline.catalog.price_overrides import PriceOverride
 
 
 @strawberry.input(description="US dollars per million tokens, in place of the catalog's price.")

@@ -29,11 +29,8 @@ from schema.limits.deadline import Deadlines, executor_within
 from schema.limits.extension import OperationLimits
 from schema.models import ModelMutation, ModelQueries, ModelSubscription
 from schema.node import Node
-from schema.providers import (
-    ProviderMutation,
-    ProviderQuery,
-    ProviderSubscription,
-)
+from schema.provider_changes import ProviderMutation
+from schema.providers import ProviderQuery, ProviderSubscription
 from schema.scalars import SCALARS
 from schema.sessions import BrowserSessionMutation, BrowserSessionQuery
 from schema.usage import UsageMutation, UsageQuery, UsageSubscription

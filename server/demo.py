@@ -27,8 +27,9 @@ from server.settings import Settings
 from server.simulated.app import running_simulator
 from server.simulated.behaviour import Behaviour
 from server.simulated.reaction import Pace, Reaction
-from trunkline.catalog.changes import ModelUpdate, PriceOverride, update_model
+from trunkline.catalog.changes import ModelUpdate, update_model
 from trunkline.catalog.listing import sync_models
+from trunkline.catalog.price_overrides import PriceOverride
 from trunkline.failover.chains import NewChain, create_chain
 from trunkline.failover.steps import StepInput
 from trunkline.providers.changes import (

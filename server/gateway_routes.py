@@ -28,6 +28,7 @@ from server.gateway_answers import (
     send_error,
     send_piece,
 )
+from server.gateway_bodies import whole_body
 from server.gateway_models import GatewayModels
 from server.quotas import Quotas
 from server.requests import has_begun, is_recorded, request_id_of
@@ -55,8 +56,6 @@ from trunkline.services import Services
 log = structlog.get_logger("trunkline.gateway")
 
 PREFIX = "/v1/"
-LARGEST_BODY = 32 * 2**20
-"""Bytes: pictures come in base64."""
 
 _ENDPOINTS: dict[str, tuple[Speech, GatewayEndpoint]] = {
     "/v1/chat/completions": (OPENAI, GatewayEndpoint.CHAT_COMPLETIONS),
@@ -112,7 +111,7 @@ class GatewayRoutes:
             if endpoint is None or scope["method"] != "POST":
                 await self._serve_models(scope, headers, viewer.access, send)
                 return
-            body = read_body(await _bytes(headers, receive, self._body_seconds))
+            body = read_body(await whole_body(headers, receive, self._body_seconds))
             is_recorded(scope)
             caller = Caller(
                 request_id=request_id,
@@ -251,61 +250,3 @@ async def _answer(exchange: Exchange[bytes], face: Face, send: Send) -> None:
         await send_error(send, face, found, exchange.caller.request_id, headers_of(exchange, face))
         return
     await send_answer(send, body, headers_of(exchange, face))
-
-
-async def _bytes(headers: Mapping[str, str], receive: Receive, seconds: float) -> bytes:
-    """The whole body. Raises `Rejected` where it is too large, compressed or too late."""
-    if headers.get("content-encoding", "identity") != "identity":
-        raise Rejected(415, "compressed bodies are not taken: send the JSON as it is")
-    length = headers.get("content-length", "")
-    if length.isdecimal() and int(length[:20]) > LARGEST_BODY:
-        raise _too_large()
-    # As `asyncio.timeout` does it, at a fifth of its price: nearly every body is here by now.
-    task = asyncio.current_task()
-    assert task is not None  # noqa: S101  # a coroutine that runs is run by one
-    cancelling, late = task.cancelling(), False
-
-    def end() -> None:
-        nonlocal late
-        late = True
-        task.cancel()
-
-    timer = asyncio.get_running_loop().call_later(seconds, end)
-    try:
-        return await _parts(receive)
-    except asyncio.CancelledError:
-        if not late or task.uncancel() > cancelling:
-            raise
-        raise Rejected(
-            408,
-            f"the body did not come within {seconds:g} s: send it again",
-            headers={"Connection": "close"},
-        ) from None
-    finally:
-        timer.cancel()
-
-
-async def _parts(receive: Receive) -> bytes:
-    message = await receive()
-    if message["type"] == "http.request" and not message.get("more_body"):
-        whole: bytes = message.get("body", b"")
-        if len(whole) > LARGEST_BODY:
-            raise _too_large()
-        return whole
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        part = message.get("body", b"")
-        size += len(part)
-        if size > LARGEST_BODY:
-            raise _too_large()
-        parts.append(part)
-        if not message.get("more_body"):
-            return b"".join(parts)
-        message = await receive()
-
-
-def _too_large() -> Rejected:
-    return Rejected(413, f"the body is larger than {LARGEST_BODY // 2**20} MiB")

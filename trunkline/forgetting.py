@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from db.sealed import SealedKind, SealedValue, sealed_values
-from trunkline.budgets.changes import forget_former_webhook_secret, rotate_webhook_secret
+from trunkline.budgets.webhook_changes import forget_former_webhook_secret, rotate_webhook_secret
 from trunkline.providers.changes import remove_provider_api_key, update_provider
 from trunkline.providers.inputs import ProviderUpdate
 from trunkline.services import Services

@@ -25,7 +25,7 @@ from server.sign_in import Gate
 from tests import program
 from tests.planted.watch import LeakWatch, watch
 from trunkline.access import changes as access_changes
-from trunkline.budgets import changes as budget_changes
+from trunkline.budgets import webhook_changes
 from trunkline.errors import TrunklineError
 from trunkline.providers import connection, testing
 from trunkline.secrets import Secrets
@@ -136,7 +136,7 @@ def _learn_secrets(into: LeakWatch, around: _Around) -> None:
     around(testing, "ask_for_models", asked)
     around(connection, "ask_for_models", asked)
     around(access_changes, "generate_token", made)
-    around(budget_changes, "generate_secret", made)
+    around(webhook_changes, "generate_secret", made)
 
 
 def _see_logs(into: LeakWatch, around: _Around) -> None:

@@ -18,9 +18,10 @@ from db.vocabulary import BudgetPeriod, ProviderKind
 from server.wiring import services_on
 from tests.audit_entries import entries_of
 from tests.conftest import SetClock
-from trunkline.budgets.changes import create_budget, rotate_webhook_secret
+from trunkline.budgets.changes import create_budget
 from trunkline.budgets.inputs import BudgetScope, NewBudget
 from trunkline.budgets.secrets import signing_secrets
+from trunkline.budgets.webhook_changes import rotate_webhook_secret
 from trunkline.forgetting import forget_unreadable
 from trunkline.providers.changes import (
     NewProvider,

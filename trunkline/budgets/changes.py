@@ -1,11 +1,9 @@
-"""The use cases that change a budget: create, update, rotate its webhook's secret, delete.
+"""The use cases that change a budget: create, update, delete.
 
 A secret is shown once, by the change that made it. A budget's scope never changes: its alerts and
 its history are of that scope.
 """
 
-from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 from db import budget_webhooks as deliveries
@@ -13,7 +11,7 @@ from db import budgets as store
 from db import chains as stored_chains
 from db import models as stored_models
 from db import usage as stored_usage
-from db.budgets import BudgetRow, BudgetWebhookRow
+from db.budgets import BudgetRow
 from db.engine import Connection
 from db.vocabulary import BudgetScopeKind, ChangeKind
 from trunkline.audit.changes import Change, created, deleted, nothing_changed, updated
@@ -29,29 +27,22 @@ from trunkline.budgets.inputs import (
     checked_thresholds,
     checked_webhook_url,
 )
-from trunkline.budgets.secrets import readable_secret, seal_secret
-from trunkline.budgets.webhooks import generate_secret
-from trunkline.changes import UNSET, Problems, not_found, version_conflict
-from trunkline.errors import Problem, ProblemCode, Refused
-from trunkline.events import BudgetChanged
+from trunkline.budgets.saving import BudgetSaved, budget_changed, hold_budget, read_budget
+from trunkline.budgets.webhook_changes import (
+    REMOVED,
+    move_webhook,
+    moves_webhook,
+    store_new_webhook,
+)
+from trunkline.changes import UNSET, Problems
+from trunkline.errors import ProblemCode, Refused
 from trunkline.services import Services
 
-SECRETS_OVERLAP = timedelta(days=1)
-"""How long the former secret signs too, after a rotation."""
-REMOVED = "the webhook was removed before this was delivered"
 _FIELDS = {
     BudgetScopeKind.PROVIDER: ("providerId", "provider"),
     BudgetScopeKind.MODEL: ("modelId", "model"),
     BudgetScopeKind.FAILOVER_CHAIN: ("failoverChainId", "failover chain"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class BudgetSaved:
-    """The budget as it stands, and the secret of its webhook where this change made one."""
-
-    budget: BudgetRow
-    webhook_secret: str | None = field(default=None, repr=False)
 
 
 async def create_budget(services: Services, new: NewBudget) -> BudgetSaved:
@@ -95,9 +86,9 @@ async def create_budget(services: Services, new: NewBudget) -> BudgetSaved:
         )
         secret = None
         if url is not None:
-            secret = await _store_new_webhook(services, connection, budget_id, url)
-        budget = await _present(connection, budget_id)
-        events = [_changed(ChangeKind.CREATED, budget)]
+            secret = await store_new_webhook(services, connection, budget_id, url)
+        budget = await read_budget(connection, budget_id)
+        events = [budget_changed(ChangeKind.CREATED, budget)]
         return Change(BudgetSaved(budget, secret), events, created(shown_budget(budget)))
 
     return await services.change("createBudget", create)
@@ -111,92 +102,28 @@ async def update_budget(services: Services, change: BudgetUpdate) -> BudgetSaved
     """
 
     async def update(connection: Connection) -> Change[BudgetSaved]:
-        current = await _held(connection, change.id, change.expected_version)
+        current = await hold_budget(connection, change.id, change.expected_version)
         problems = Problems()
         columns = _columns(problems, change, current)
         url = change.webhook_url
         if isinstance(url, str):
             url = checked_webhook_url(problems, url, services.outgoing)
         problems.refuse_if_any(current)
-        moves = url is not UNSET and _moves(current.webhook, url)
+        moves = url is not UNSET and moves_webhook(current.webhook, url)
         if not columns and not moves:
             return nothing_changed(BudgetSaved(current))
         secret = None
         if moves and url is not UNSET:
-            secret = await _move_webhook(services, connection, current, url)
+            secret = await move_webhook(services, connection, current, url)
         await store.update_budget(connection, current.id, columns, now=services.clock())
-        budget = await _present(connection, current.id)
+        budget = await read_budget(connection, current.id)
         changes = updated(
             shown_budget(current), shown_budget(budget), replaced=["webhook"] if moves else []
         )
-        events = [_changed(ChangeKind.UPDATED, budget)]
+        events = [budget_changed(ChangeKind.UPDATED, budget)]
         return Change(BudgetSaved(budget, secret), events, changes)
 
     return await services.change("updateBudget", update)
-
-
-async def rotate_webhook_secret(
-    services: Services, budget_id: int, expected_version: int | None
-) -> BudgetSaved:
-    """Give the webhook a new secret; the former signs beside it for `SECRETS_OVERLAP`.
-
-    Raises `Refused`: NOT_FOUND, VERSION_CONFLICT, INVALID where there is no webhook.
-    """
-
-    async def rotate(connection: Connection) -> Change[BudgetSaved]:
-        current = await _held(connection, budget_id, expected_version)
-        webhook = current.webhook
-        if webhook is None:
-            problem = Problem(
-                ProblemCode.INVALID,
-                ("id",),
-                "this budget has no webhook: give it one by updateBudget",
-            )
-            raise Refused([problem], current=current)
-        now = services.clock()
-        secret = generate_secret()
-        former = readable_secret(services.secrets, webhook)
-        await store.store_webhook(
-            connection,
-            current.id,
-            url=webhook.url,
-            secret=seal_secret(services.secrets, secret, budget_id=current.id),
-            previous=former,
-            previous_until=None if former is None else now + SECRETS_OVERLAP,
-            disabled_at=webhook.disabled_at,
-        )
-        await store.update_budget(connection, current.id, {}, now=now)
-        budget = await _present(connection, current.id)
-        changes = updated(shown_budget(current), shown_budget(budget), replaced=["webhook"])
-        events = [_changed(ChangeKind.UPDATED, budget)]
-        return Change(BudgetSaved(budget, secret), events, changes)
-
-    return await services.change("rotateBudgetWebhookSecret", rotate)
-
-
-async def forget_former_webhook_secret(services: Services, budget_id: int) -> None:
-    """Sign by the present secret alone, where there is a former one.
-
-    Raises `Refused`: NOT_FOUND.
-    """
-
-    async def forget(connection: Connection) -> Change[None]:
-        current = await _held(connection, budget_id, None)
-        webhook = current.webhook
-        if webhook is None or webhook.previous_secret_encrypted is None:
-            return nothing_changed(None)
-        await store.store_webhook(
-            connection,
-            current.id,
-            url=webhook.url,
-            secret=webhook.secret_encrypted,
-            disabled_at=webhook.disabled_at,
-        )
-        shown = shown_budget(current)
-        changes = updated(shown, shown, replaced=["webhook"])
-        return Change(None, [_changed(ChangeKind.UPDATED, current)], changes)
-
-    await services.change("rotateBudgetWebhookSecret", forget)
 
 
 async def delete_budget(services: Services, budget_id: int, expected_version: int | None) -> None:
@@ -206,10 +133,10 @@ async def delete_budget(services: Services, budget_id: int, expected_version: in
     """
 
     async def remove(connection: Connection) -> Change[None]:
-        current = await _held(connection, budget_id, expected_version)
+        current = await hold_budget(connection, budget_id, expected_version)
         await store.delete_budget(connection, budget_id, now=services.clock())
         await deliveries.fail_pending(connection, budget_id, error=REMOVED)
-        events = [_changed(ChangeKind.DELETED, current)]
+        events = [budget_changed(ChangeKind.DELETED, current)]
         return Change(None, events, deleted(shown_budget(current)))
 
     await services.change("deleteBudget", remove)
@@ -255,58 +182,3 @@ def _columns(problems: Problems, change: BudgetUpdate, current: BudgetRow) -> di
         for name, value in columns.items()
         if value is not None and value != getattr(current, name)
     }
-
-
-def _moves(present: BudgetWebhookRow | None, url: str | None) -> bool:
-    """Whether giving this URL changes anything: the same one enables a disabled webhook."""
-    if present is None:
-        return url is not None
-    return url != present.url or present.disabled_at is not None
-
-
-async def _move_webhook(
-    services: Services, connection: Connection, budget: BudgetRow, url: str | None
-) -> str | None:
-    """Send what comes to this URL, with the secret that stands; or a new one, which is returned."""
-    present = budget.webhook
-    if url is None:
-        await store.store_webhook(connection, budget.id, url=None, secret=None)
-        await deliveries.fail_pending(connection, budget.id, error=REMOVED)
-        return None
-    if present is None:
-        return await _store_new_webhook(services, connection, budget.id, url)
-    await store.store_webhook(
-        connection,
-        budget.id,
-        url=url,
-        secret=present.secret_encrypted,
-        previous=present.previous_secret_encrypted,
-        previous_until=present.previous_secret_until,
-    )
-    return None
-
-
-async def _store_new_webhook(
-    services: Services, connection: Connection, budget_id: int, url: str
-) -> str:
-    secret = generate_secret()
-    sealed = seal_secret(services.secrets, secret, budget_id=budget_id)
-    await store.store_webhook(connection, budget_id, url=url, secret=sealed)
-    return secret
-
-
-async def _held(connection: Connection, budget_id: int, expected_version: int | None) -> BudgetRow:
-    current = (await store.lock_budgets(connection, [budget_id])).get(budget_id)
-    if current is None:
-        raise not_found(("id",), "budget")
-    if expected_version is not None and expected_version != current.version:
-        raise version_conflict(current, current.version)
-    return current
-
-
-async def _present(connection: Connection, budget_id: int) -> BudgetRow:
-    return (await store.load_budgets(connection, [budget_id]))[budget_id]
-
-
-def _changed(kind: ChangeKind, budget: BudgetRow) -> BudgetChanged:
-    return BudgetChanged(kind=kind, id=budget.id)

@@ -8,12 +8,18 @@ from db import chains as stored_chains
 from db import models as store
 from db import providers as stored_providers
 from db.engine import Connection
-from db.models import ModelPricingRow, ModelRow, NewModelRow
-from db.overrides import OverrideRow, insert_override
+from db.models import ModelRow, NewModelRow
 from db.provider_rows import ProviderRow
-from db.vocabulary import ChangeKind, ModelCapability, ModelSource, PriceSource
+from db.vocabulary import ChangeKind, ModelCapability, ModelSource
 from trunkline.audit.changes import Change, created, deleted, nothing_changed, updated
 from trunkline.audit.showing import shown_model
+from trunkline.catalog.price_overrides import (
+    PriceOverride,
+    check_override,
+    override_differs,
+    override_pricing,
+    store_override,
+)
 from trunkline.catalog.seeding import price_without_override
 from trunkline.changes import (
     LONGEST_DESCRIPTION,
@@ -26,22 +32,9 @@ from trunkline.changes import (
 )
 from trunkline.errors import Problem, ProblemCode, Refused
 from trunkline.events import ModelChanged
-from trunkline.money import NANOS_PER_DOLLAR
 from trunkline.services import Services
 
-DEAREST_PER_MILLION = 1_000_000 * NANOS_PER_DOLLAR
-"""A million dollars for a million tokens: beyond it a price is a slip."""
 _MOST_TOKENS = 2**31 - 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PriceOverride:
-    """Nanodollars per million tokens. Cached tokens without a price cost what input costs."""
-
-    input_per_million: int
-    output_per_million: int
-    cache_read_per_million: int | None = None
-    cache_write_per_million: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +82,7 @@ async def create_model(services: Services, new: NewModel) -> ModelRow:
     ):
         if count is not None and not 0 < count <= _MOST_TOKENS:
             problems.invalid((field,), f"{field} takes 1 to {_MOST_TOKENS}")
-    _check_override(problems, new.price_override)
+    check_override(problems, new.price_override)
 
     async def create(connection: Connection) -> Change[ModelRow]:
         provider = await stored_providers.lock_provider(connection, new.provider_id)
@@ -107,7 +100,7 @@ async def create_model(services: Services, new: NewModel) -> ModelRow:
         now = services.clock()
         pricing = price_without_override(services.catalog, provider, wire_name, now)
         if new.price_override is not None:
-            pricing = _override_pricing(services, new.price_override)
+            pricing = override_pricing(services, new.price_override)
         row = NewModelRow(
             wire_name=wire_name,
             name=name,
@@ -123,7 +116,7 @@ async def create_model(services: Services, new: NewModel) -> ModelRow:
         if model_id is None:  # Recorded usage added it since we looked.
             raise Refused([taken])
         if new.price_override is not None:
-            await _store_override(services, connection, model_id, new.price_override)
+            await store_override(services, connection, model_id, new.price_override)
         model = await _present(connection, model_id)
         events = [_changed(ChangeKind.CREATED, model, provider)]
         return Change(model, events, created(shown_model(model, provider)))
@@ -155,16 +148,16 @@ async def update_model(services: Services, change: ModelUpdate) -> ModelRow:
             columns["enabled"] = enabled
         override = change.price_override
         if override is not UNSET:
-            _check_override(problems, override)
+            check_override(problems, override)
         problems.refuse_if_any(current)
-        if override is not UNSET and _differs(current, override):
-            await _store_override(services, connection, current.id, override)
+        if override is not UNSET and override_differs(current, override):
+            await store_override(services, connection, current.id, override)
             columns |= store.pricing_columns(
                 price_without_override(
                     services.catalog, provider, current.wire_name, services.clock()
                 )
                 if override is None
-                else _override_pricing(services, override)
+                else override_pricing(services, override)
             )
         if not columns:
             return nothing_changed(current)
@@ -220,67 +213,6 @@ async def delete_model(services: Services, model_id: int, expected_version: int 
         return Change(None, events, deleted(shown_model(current, provider)))
 
     await services.change("deleteModel", remove)
-
-
-def _check_override(problems: Problems, override: PriceOverride | None) -> None:
-    if override is None:
-        return
-    for field, price in (
-        ("inputPerMillion", override.input_per_million),
-        ("outputPerMillion", override.output_per_million),
-        ("cacheReadPerMillion", override.cache_read_per_million),
-        ("cacheWritePerMillion", override.cache_write_per_million),
-    ):
-        if price is not None and not 0 <= price <= DEAREST_PER_MILLION:
-            problems.invalid(
-                ("priceOverride", field), f"{field} takes 0 to 1000000 dollars per million tokens"
-            )
-
-
-def _differs(current: ModelRow, override: PriceOverride | None) -> bool:
-    standing = current.pricing
-    overridden = standing is not None and standing.source is PriceSource.OVERRIDE
-    if override is None or standing is None or not overridden:
-        return overridden or override is not None
-    return (
-        standing.input_per_million,
-        standing.output_per_million,
-        standing.cache_read_per_million,
-        standing.cache_write_per_million,
-    ) != (
-        override.input_per_million,
-        override.output_per_million,
-        override.cache_read_per_million,
-        override.cache_write_per_million,
-    )
-
-
-def _override_pricing(services: Services, override: PriceOverride) -> ModelPricingRow:
-    return ModelPricingRow(
-        input_per_million=override.input_per_million,
-        output_per_million=override.output_per_million,
-        cache_read_per_million=override.cache_read_per_million,
-        cache_write_per_million=override.cache_write_per_million,
-        tiered=False,
-        source=PriceSource.OVERRIDE,
-        as_of=services.clock(),
-    )
-
-
-async def _store_override(
-    services: Services, connection: Connection, model_id: int, override: PriceOverride | None
-) -> None:
-    await insert_override(
-        connection,
-        OverrideRow(
-            model_id=model_id,
-            effective_from=services.clock(),
-            input_per_million=override.input_per_million if override else None,
-            output_per_million=override.output_per_million if override else None,
-            cache_read_per_million=override.cache_read_per_million if override else None,
-            cache_write_per_million=override.cache_write_per_million if override else None,
-        ),
-    )
 
 
 async def _held(connection: Connection, model_id: int, expected_version: int | None) -> ModelRow:

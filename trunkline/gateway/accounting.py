@@ -18,8 +18,8 @@ from trunkline.gateway.configuration import GatewayModel
 from trunkline.gateway.ledger import EndedRequest, Unstorable
 from trunkline.services import Services
 from trunkline.usage.intake import RESERVED_PREFIX
+from trunkline.usage.pricing import override_at
 from trunkline.usage.rates import TokenCounts
-from trunkline.usage.recording import override_at
 
 _NO_FINGERPRINT = b""
 """Nobody else may use our keys, so there is nothing to tell apart."""

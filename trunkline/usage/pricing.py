@@ -5,11 +5,13 @@ time; else the catalog's dated and tiered price; else free for Ollama; else unkn
 zero.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
+from db.overrides import OverrideRow
 from db.vocabulary import ProviderKind
 from trunkline.catalog.known import KnownCatalog
-from trunkline.usage.rates import Rates, TokenCounts
+from trunkline.usage.rates import Rates, TokenCounts, flat_rates
 
 
 class PriceBook:
@@ -39,3 +41,17 @@ class PriceBook:
             if rates is not None:
                 return rates.cost_nanos(tokens)
         return 0 if kind is ProviderKind.OLLAMA else None
+
+
+def override_at(overrides: Sequence[OverrideRow], at: datetime) -> Rates | None:
+    """The override in force at an instant: the last that began by then, unless it ended one."""
+    began = [override for override in overrides if override.effective_from <= at]
+    if not began or began[-1].input_per_million is None or began[-1].output_per_million is None:
+        return None
+    last = began[-1]
+    return flat_rates(
+        input_nanos=last.input_per_million or 0,
+        output_nanos=last.output_per_million or 0,
+        cache_read_nanos=last.cache_read_per_million,
+        cache_write_nanos=last.cache_write_per_million,
+    )

@@ -9,8 +9,6 @@ from datetime import datetime
 
 from db import usage as store
 from db.engine import Connection
-from db.models import ModelRow
-from db.overrides import OverrideRow, load_overrides
 from db.rollup_columns import TotalTooLarge
 from db.rollup_writing import add_to_rollups
 from db.usage import NewEventRow
@@ -18,23 +16,14 @@ from trunkline.access.allowed import FULL_ACCESS, Access, check_agents
 from trunkline.changes import Problems
 from trunkline.errors import Problem, ProblemCode, Refused
 from trunkline.events import Event, ModelChanged, UsageRecorded
-from trunkline.money import NANOS_PER_DOLLAR
 from trunkline.services import Services
 from trunkline.usage.group_commit import Recorded
 from trunkline.usage.intake import MOST_EVENTS, NewUsageEvent, check_each, check_events
-from trunkline.usage.naming import (
-    ModelName,
-    Named,
-    check_reuse,
-    find_or_add_models,
-    look_up,
-)
-from trunkline.usage.rates import Rates, TokenCounts, flat_rates
+from trunkline.usage.naming import check_reuse, find_or_add_models, look_up
+from trunkline.usage.priced_events import check_costs, check_expiry, price_events
 
 MOST_PAGE_EVENTS = 5_000
 """Of one page, so that its transaction keeps no other recorder waiting for long."""
-MOST_PRICED_NANOS = 10_000_000 * NANOS_PER_DOLLAR
-"""Of one event: the dearest known model, at as many tokens as an event takes, is under a tenth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +177,8 @@ async def _record(
     agents = await services.agents.admit(connection, events, problems)
     problems.refuse_if_any()
     models, added = await find_or_add_models(services, connection, named, events, fresh, now)
-    rows = await _price(services, connection, fresh, named, models, now)
-    _check_costs(problems, events, rows)
+    rows = await price_events(services, connection, fresh, named, models, now)
+    check_costs(problems, events, rows)
     problems.refuse_if_any()
     inserted = await store.insert_events(connection, rows, now=now)
     if len(inserted) < len(rows):
@@ -203,100 +192,6 @@ async def _record(
         return _Done((), (), None, added)
     await add_to_rollups(connection, counted)
     clock = await store.advance_clock(connection, now)
-    _check_expiry(problems, events, counted, clock.expired_before)
+    check_expiry(problems, events, counted, clock.expired_before)
     problems.refuse_if_any()
     return _Done(inserted, counted, clock.as_of, added, agents)
-
-
-async def _price(
-    services: Services,
-    connection: Connection,
-    events: Mapping[str, NewUsageEvent],
-    named: Named,
-    models: Mapping[ModelName, ModelRow],
-    now: datetime,
-) -> list[NewEventRow]:
-    overrides = await load_overrides(connection, [model.id for model in models.values()])
-    rows = []
-    for key, event in events.items():
-        provider = named.providers[event.provider_slug]
-        model = models[(provider.id, event.model_name)]
-        chain = event.failover_chain_slug
-        occurred = min(event.occurred_at or now, now)
-        cost = services.prices.cost_nanos(
-            kind=provider.kind,
-            known_provider=provider.known_provider,
-            wire_name=model.wire_name,
-            at=occurred,
-            tokens=TokenCounts(*event.tokens),
-            override=(
-                override_at(overrides[model.id], occurred) if model.id in overrides else None
-            ),
-            billed_nanos=event.cost_nanos,
-        )
-        rows.append(
-            NewEventRow(
-                idempotency_key=key,
-                fingerprint=named.prints[key],
-                occurred_at=occurred,
-                provider_id=provider.id,
-                model_id=model.id,
-                agent=event.agent or "",
-                chain_id=named.chains[chain].id if chain is not None else 0,
-                succeeded=event.succeeded,
-                input_tokens=event.input_tokens,
-                cache_read_tokens=event.cache_read_tokens,
-                cache_write_tokens=event.cache_write_tokens,
-                output_tokens=event.output_tokens,
-                reasoning_tokens=event.reasoning_tokens,
-                estimated=event.estimated,
-                cost_nanos=cost,
-                latency_ms=event.latency_ms,
-            )
-        )
-    return rows
-
-
-def _check_costs(
-    problems: Problems, events: Sequence[NewUsageEvent], rows: Sequence[NewEventRow]
-) -> None:
-    """Note events that only an absurd price can have made so dear: their sums would overflow."""
-    dear = {row.idempotency_key for row in rows if (row.cost_nanos or 0) > MOST_PRICED_NANOS}
-    for place, event in enumerate(events):
-        if event.idempotency_key in dear:
-            problems.invalid(
-                ("events", str(place), "modelName"),
-                "at its price this event would cost more than ten million dollars: "
-                "check the model's price override, and the tokens",
-            )
-
-
-def _check_expiry(
-    problems: Problems,
-    events: Sequence[NewUsageEvent],
-    rows: Sequence[NewEventRow],
-    expired_before: datetime,
-) -> None:
-    """Note events of a time whose events were deleted: this may be one of them, sent again."""
-    expired = {row.idempotency_key for row in rows if row.occurred_at < expired_before}
-    for place, event in enumerate(events):
-        if event.idempotency_key in expired:
-            problems.invalid(
-                ("events", str(place), "occurredAt"),
-                f"events from before {expired_before:%Y-%m-%d} have been deleted, as "
-                "TRUNKLINE_EVENT_RETENTION_DAYS says, and none is taken from then any more",
-            )
-
-
-def override_at(overrides: Sequence[OverrideRow], at: datetime) -> Rates | None:
-    """The override in force at an instant: the last that began by then, unless it ended one."""
-    began = [override for override in overrides if override.effective_from <= at]
-    if not began or began[-1].input_per_million is None or began[-1].output_per_million is None:
-        return None
-    last = began[-1]
-    return flat_rates(
-        input_nanos=last.input_per_million or 0,
-        output_nanos=last.output_per_million or 0,
-        cache_read_nanos=last.cache_read_per_million,
-        cache_write_nanos=last.cache_write_per_million,
-    )

@@ -11,7 +11,7 @@ from sqlalchemy import RowMapping, select
 from db.tables import usage_events
 from db.vocabulary import ProviderKind
 from tests.server.gateway.world import ENDPOINTS, HELLO, KINDS, MESSAGES, World
-from trunkline.catalog.changes import PriceOverride
+from trunkline.catalog.price_overrides import PriceOverride
 from trunkline.gateway.accounting import store_requests
 from trunkline.gateway.ledger import EndedRequest, Ledger
 

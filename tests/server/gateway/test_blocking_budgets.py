@@ -9,7 +9,7 @@ from tests.server.gateway.world import ENDPOINTS, MESSAGES, World
 from tests.trunkline.budgets.spending import make_budget, spend
 from trunkline.budgets.inputs import BudgetScope
 from trunkline.budgets.watching import BudgetWatch
-from trunkline.catalog.changes import PriceOverride
+from trunkline.catalog.price_overrides import PriceOverride
 from trunkline.failover.steps import StepInput
 
 SLUG = "openai-compatible"

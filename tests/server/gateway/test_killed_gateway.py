@@ -22,7 +22,8 @@ from tests.conftest import SECRET_KEY
 from tests.console.live_server import ADMIN_TOKEN, PATIENCE_SECONDS, _started, _wait_for_link
 from tests.server.gateway.world import CHAT, HELLO, MESSAGES
 from tests.server.test_durability import check
-from trunkline.catalog.changes import NewModel, PriceOverride, create_model
+from trunkline.catalog.changes import NewModel, create_model
+from trunkline.catalog.price_overrides import PriceOverride
 from trunkline.failover.chains import NewChain, create_chain
 from trunkline.failover.steps import StepInput
 from trunkline.providers.changes import NewProvider, create_provider

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from db.vocabulary import ProviderKind
-from server.gateway_routes import LARGEST_BODY
+from server.gateway_bodies import LARGEST_BODY
 from tests.server.gateway.world import (
     CHAT,
     ENDPOINTS,

@@ -27,15 +27,11 @@ from trunkline.access.changes import create_token, revoke_token, rotate_token
 from trunkline.access.inputs import NewAccessToken
 from trunkline.audit.changes import MOST_BYTES, Shown, created, updated
 from trunkline.audit.exporting import export_audit
-from trunkline.budgets.changes import create_budget, rotate_webhook_secret, update_budget
+from trunkline.budgets.changes import create_budget, update_budget
 from trunkline.budgets.inputs import BudgetScope, BudgetUpdate, NewBudget
-from trunkline.catalog.changes import (
-    ModelUpdate,
-    NewModel,
-    PriceOverride,
-    create_model,
-    update_model,
-)
+from trunkline.budgets.webhook_changes import rotate_webhook_secret
+from trunkline.catalog.changes import ModelUpdate, NewModel, create_model, update_model
+from trunkline.catalog.price_overrides import PriceOverride
 from trunkline.catalog.seeding import refresh_catalog
 from trunkline.errors import Refused
 from trunkline.events import ProviderChanged

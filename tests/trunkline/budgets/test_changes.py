@@ -8,13 +8,9 @@ from db.vocabulary import BudgetAction, BudgetPeriod, ChangeKind, ProviderKind
 from server.wiring import services_on
 from tests.conftest import SECRET_KEY
 from tests.trunkline.budgets.spending import ALL, make_budget, new_budget
-from trunkline.budgets.changes import (
-    create_budget,
-    delete_budget,
-    rotate_webhook_secret,
-    update_budget,
-)
+from trunkline.budgets.changes import create_budget, delete_budget, update_budget
 from trunkline.budgets.inputs import MOST_AMOUNT_NANOS, BudgetScope, BudgetUpdate
+from trunkline.budgets.webhook_changes import rotate_webhook_secret
 from trunkline.errors import Refused
 from trunkline.events import BudgetChanged
 from trunkline.money import parse_dollars

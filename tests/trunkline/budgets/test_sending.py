@@ -24,13 +24,7 @@ from tests.trunkline.budgets.spending import (
     spend,
 )
 from tests.trunkline.usage.timing import Time
-from trunkline.budgets.changes import (
-    SECRETS_OVERLAP,
-    create_budget,
-    delete_budget,
-    rotate_webhook_secret,
-    update_budget,
-)
+from trunkline.budgets.changes import create_budget, delete_budget, update_budget
 from trunkline.budgets.inputs import BudgetUpdate
 from trunkline.budgets.sending import (
     CLAIM,
@@ -40,6 +34,7 @@ from trunkline.budgets.sending import (
     WebhookSender,
 )
 from trunkline.budgets.watching import BudgetWatch
+from trunkline.budgets.webhook_changes import SECRETS_OVERLAP, rotate_webhook_secret
 from trunkline.global_ids import global_id
 from trunkline.secrets import Secrets, generate_secret_key
 from trunkline.services import Services

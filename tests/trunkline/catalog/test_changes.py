@@ -13,14 +13,13 @@ from db.overrides import OverrideRow, load_overrides
 from db.provider_rows import ProviderRow
 from db.vocabulary import ChangeKind, ModelCapability, ModelSource, PriceSource, ProviderKind
 from trunkline.catalog.changes import (
-    DEAREST_PER_MILLION,
     ModelUpdate,
     NewModel,
-    PriceOverride,
     create_model,
     delete_model,
     update_model,
 )
+from trunkline.catalog.price_overrides import DEAREST_PER_MILLION, PriceOverride
 from trunkline.errors import ProblemCode, Refused
 from trunkline.events import ModelChanged
 from trunkline.failover.chains import NewChain, create_chain

@@ -14,11 +14,11 @@ from db.vocabulary import ModelSource, PriceSource, ProviderKind
 from trunkline.catalog.changes import (
     ModelUpdate,
     NewModel,
-    PriceOverride,
     create_model,
     delete_model,
     update_model,
 )
+from trunkline.catalog.price_overrides import PriceOverride
 from trunkline.catalog.seeding import price_without_override, refresh_catalog, seed_catalog
 from trunkline.errors import Refused
 from trunkline.providers.changes import NewProvider, create_provider

@@ -18,11 +18,11 @@ from tests.trunkline.usage.stories import Draft, Question
 from trunkline.catalog.changes import (
     ModelUpdate,
     NewModel,
-    PriceOverride,
     create_model,
     delete_model,
     update_model,
 )
+from trunkline.catalog.price_overrides import PriceOverride
 from trunkline.failover.chains import NewChain, create_chain, delete_chain
 from trunkline.failover.steps import StepInput
 from trunkline.providers.changes import NewProvider, create_provider, delete_provider

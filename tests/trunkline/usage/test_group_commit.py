@@ -250,7 +250,7 @@ async def test_a_page_finds_the_one_event_that_no_total_can_take(
     local: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("trunkline.usage.intake.MOST_COST_NANOS", 2**63)
-    monkeypatch.setattr("trunkline.usage.recording.MOST_PRICED_NANOS", 2**63)
+    monkeypatch.setattr("trunkline.usage.priced_events.MOST_PRICED_NANOS", 2**63)
     page = [*batch("a", 5), event("dear", cost_nanos=2**63 - 1), *batch("b", 5)]
     page[8] = event("b2", cost_nanos=1)
     done = await record_page(local, page)

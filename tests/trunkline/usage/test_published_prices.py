@@ -17,13 +17,8 @@ from db.providers import find_provider_by_slug
 from db.usage import UsageCondition, page_events
 from db.vocabulary import ProviderKind, UsageDimension, UsageGranularity
 from tests.conftest import SetClock
-from trunkline.catalog.changes import (
-    ModelUpdate,
-    NewModel,
-    PriceOverride,
-    create_model,
-    update_model,
-)
+from trunkline.catalog.changes import ModelUpdate, NewModel, create_model, update_model
+from trunkline.catalog.price_overrides import PriceOverride
 from trunkline.money import format_nanos, parse_dollars
 from trunkline.providers.changes import NewProvider, create_provider
 from trunkline.services import Services

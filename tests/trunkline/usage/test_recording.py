@@ -20,7 +20,8 @@ from db.usage import UsageCondition, UsageEventRow, page_events, read_clock
 from db.usage_rollups import sum_groups
 from db.vocabulary import ModelSource, ProviderKind, UsageDimension
 from tests.conftest import SetClock
-from trunkline.catalog.changes import ModelUpdate, PriceOverride, update_model
+from trunkline.catalog.changes import ModelUpdate, update_model
+from trunkline.catalog.price_overrides import PriceOverride
 from trunkline.errors import Refused
 from trunkline.events import ModelChanged, UsageRecorded
 from trunkline.failover.chains import NewChain, create_chain
@@ -316,7 +317,7 @@ async def test_a_rollup_that_would_overflow_refuses_the_batch(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("trunkline.usage.intake.MOST_COST_NANOS", 2**63)
-    monkeypatch.setattr("trunkline.usage.recording.MOST_PRICED_NANOS", 2**63)
+    monkeypatch.setattr("trunkline.usage.priced_events.MOST_PRICED_NANOS", 2**63)
     await record_usage(services, [event("a", cost_nanos=2**63 - 1)])
     assert await refusal(services, event("b", cost_nanos=1)) == {("INVALID", "events")}
 
