@@ -4,53 +4,48 @@ Each command imports what it needs when it runs, as in `cli.py`.
 """
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
-from server.token_cli import DatabaseUrl, DataDir
+from server.cli_parts import Commands, export_option, from_option, store_options, to_option
 
-audit_app = typer.Typer(rich_markup_mode=None)
-
-_Several = list[str] | None
+audit_group = Commands("audit", "Read who changed what.")
 
 
-@audit_app.callback(invoke_without_command=True)
-def audit(context: typer.Context) -> None:
-    """Read who changed what."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
-
-
-@audit_app.command("export")
+@audit_group.command("export")
+@from_option
+@to_option
+@click.option("--after", help="Only what came after this entry, by its id.")
+@click.option(
+    "--object-kind",
+    multiple=True,
+    help="PROVIDER, MODEL, FAILOVER_CHAIN, BUDGET, ACCESS_TOKEN or CATALOG; repeatable.",
+)
+@click.option("--object-id", multiple=True, help="Of the API; repeatable.")
+@click.option(
+    "--actor-kind",
+    multiple=True,
+    help="ADMIN, ACCESS_TOKEN, COMMAND_LINE or SYSTEM; repeatable.",
+)
+@click.option("--actor", multiple=True, help="By its name; repeatable.")
+@click.option("--access-token-id", multiple=True, help="Of the API; repeatable.")
+@click.option("--action", multiple=True, help="Such as updateProvider; repeatable.")
+@export_option
+@store_options
 def export_(
-    from_: Annotated[
-        str | None, typer.Option("--from", help="Such as 2026-11-01T00:00:00Z; inclusive.")
-    ] = None,
-    to: Annotated[str | None, typer.Option(help="Exclusive.")] = None,
-    after: Annotated[
-        str | None, typer.Option(help="Only what came after this entry, by its id.")
-    ] = None,
-    object_kind: Annotated[
-        _Several,
-        typer.Option(
-            help="PROVIDER, MODEL, FAILOVER_CHAIN, BUDGET, ACCESS_TOKEN or CATALOG; repeatable."
-        ),
-    ] = None,
-    object_id: Annotated[_Several, typer.Option(help="Of the API; repeatable.")] = None,
-    actor_kind: Annotated[
-        _Several,
-        typer.Option(help="ADMIN, ACCESS_TOKEN, COMMAND_LINE or SYSTEM; repeatable."),
-    ] = None,
-    actor: Annotated[_Several, typer.Option(help="By its name; repeatable.")] = None,
-    access_token_id: Annotated[_Several, typer.Option(help="Of the API; repeatable.")] = None,
-    action: Annotated[_Several, typer.Option(help="Such as updateProvider; repeatable.")] = None,
-    output: Annotated[
-        Path | None, typer.Option(help="File to write, whole or not at all; stdout where left out.")
-    ] = None,
-    database_url: DatabaseUrl = None,
-    data_dir: DataDir = None,
-) -> None:
+    from_: str | None,
+    to: str | None,
+    after: str | None,
+    object_kind: tuple[str, ...],
+    object_id: tuple[str, ...],
+    actor_kind: tuple[str, ...],
+    actor: tuple[str, ...],
+    access_token_id: tuple[str, ...],
+    action: tuple[str, ...],
+    output: Path | None,
+    database_url: str | None,
+    data_dir: Path | None,
+) -> int:
     """Write the audit log as NDJSON, oldest first."""
     from server.audit_files import run_export
     from server.settings import read_settings
@@ -61,6 +56,6 @@ def export_(
         "actor": actor, "accessTokenId": access_token_id, "action": action,
     }  # fmt: skip
     given = [(name, value) for name, value in single.items() if value is not None]
-    given += [(name, value) for name, listed in several.items() for value in listed or ()]
+    given += [(name, value) for name, listed in several.items() for value in listed]
     settings = read_settings(database_url=database_url, data_dir=data_dir)
-    raise typer.Exit(run_export(settings, given, output))
+    return run_export(settings, given, output)

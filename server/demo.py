@@ -13,8 +13,8 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+import click
 import structlog
-import typer
 
 from db import chains as stored_chains
 from db import models as stored_models
@@ -193,8 +193,8 @@ async def _record_history(services: Services) -> None:
     for start in range(0, len(events), _BATCH):
         await record_usage(services, events[start : start + _BATCH])
         done = min(start + _BATCH, len(events))
-        typer.echo(f"\rmaking up history: {done:,} of {len(events):,} events", nl=False, err=True)
-    typer.echo("", err=True)
+        click.echo(f"\rmaking up history: {done:,} of {len(events):,} events", nl=False, err=True)
+    click.echo("", err=True)
 
 
 def _history(now: datetime) -> Iterator[NewUsageEvent]:

@@ -3,24 +3,18 @@
 Each command imports what it needs when it runs, as in `cli.py`.
 """
 
-from typing import Annotated
+from pathlib import Path
 
-import typer
+import click
 
-from server.token_cli import DatabaseUrl, DataDir
+from server.cli_parts import Commands, store_options
 
-session_app = typer.Typer(rich_markup_mode=None)
-
-
-@session_app.callback(invoke_without_command=True)
-def session(context: typer.Context) -> None:
-    """List and revoke browser sessions."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+session_group = Commands("session", "List and revoke browser sessions.")
 
 
-@session_app.command("list")
-def list_(database_url: DatabaseUrl = None, data_dir: DataDir = None) -> None:
+@session_group.command("list")
+@store_options
+def list_(database_url: str | None, data_dir: Path | None) -> None:
     """List the browsers that are signed in, the newest first."""
     from server.session_commands import run_list
     from server.settings import read_settings
@@ -28,15 +22,17 @@ def list_(database_url: DatabaseUrl = None, data_dir: DataDir = None) -> None:
     run_list(read_settings(database_url=database_url, data_dir=data_dir))
 
 
-@session_app.command()
+@session_group.command()
+@click.argument(
+    "number",
+    type=int,
+    required=False,
+    help="Which, as `trunkline session list` numbers them.",
+)
+@click.option("--all", "all_", is_flag=True, help="Every session there is.")
+@store_options
 def revoke(
-    number: Annotated[
-        int | None, typer.Argument(help="Which, as `trunkline session list` numbers them.")
-    ] = None,
-    *,
-    all_: Annotated[bool, typer.Option("--all", help="Every session there is.")] = False,
-    database_url: DatabaseUrl = None,
-    data_dir: DataDir = None,
+    number: int | None, *, all_: bool, database_url: str | None, data_dir: Path | None
 ) -> None:
     """End a session at once, or all of them."""
     from server.session_commands import run_revoke

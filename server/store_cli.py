@@ -4,43 +4,28 @@ Each command imports what it needs when it runs, as in `cli.py`.
 """
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
-DatabaseUrl = Annotated[
-    str | None,
-    typer.Option(help="sqlite+aiosqlite:///… or postgresql+asyncpg://… [TRUNKLINE_DATABASE_URL]."),
-]
-DataDir = Annotated[
-    Path | None, typer.Option(help="Where database and keys are kept [TRUNKLINE_DATA_DIR].")
-]
+from server.cli_parts import PATH, store_options
 
 
-def add_store_commands(app: typer.Typer) -> None:
-    """Make them commands of this program."""
-    app.command()(rotate_secrets)
-    app.command()(doctor)
-    app.command()(backup)
-    app.command()(restore)
-
-
+@click.command()
+@click.option("--resume", is_flag=True, help="Finish a rotation that was begun; begin none.")
+@click.option("--keep-old", is_flag=True, help="Leave the former key in the file of keys.")
+@click.option(
+    "--forget-unreadable",
+    is_flag=True,
+    help="Instead, remove what no key opens: a key is lost for good.",
+)
+@store_options
 def rotate_secrets(
     *,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Finish a rotation that was begun; begin none.")
-    ] = False,
-    keep_old: Annotated[
-        bool, typer.Option("--keep-old", help="Leave the former key in the file of keys.")
-    ] = False,
-    forget_unreadable: Annotated[
-        bool,
-        typer.Option(
-            "--forget-unreadable", help="Instead, remove what no key opens: a key is lost for good."
-        ),
-    ] = False,
-    database_url: DatabaseUrl = None,
-    data_dir: DataDir = None,
+    resume: bool,
+    keep_old: bool,
+    forget_unreadable: bool,
+    database_url: str | None,
+    data_dir: Path | None,
 ) -> None:
     """Encrypt every provider key and webhook secret under a new key, also while servers run."""
     from server.failures import CannotStart
@@ -56,17 +41,14 @@ def rotate_secrets(
         run_forget_unreadable(settings)
 
 
+@click.command()
+@click.option(
+    "--providers/--no-providers", default=True, help="Ask each enabled provider for its models."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for a machine.")
+@store_options
 def doctor(
-    *,
-    providers: Annotated[
-        bool,
-        typer.Option(
-            "--providers/--no-providers", help="Ask each enabled provider for its models."
-        ),
-    ] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for a machine.")] = False,
-    database_url: DatabaseUrl = None,
-    data_dir: DataDir = None,
+    *, providers: bool, as_json: bool, database_url: str | None, data_dir: Path | None
 ) -> int:
     """Check settings, files, secrets, database, migrations and providers; change nothing."""
     from server.doctor import run_doctor
@@ -76,11 +58,10 @@ def doctor(
     )
 
 
-def backup(
-    output: Annotated[Path, typer.Argument(help="The file to make; it must not be there yet.")],
-    database_url: DatabaseUrl = None,
-    data_dir: DataDir = None,
-) -> None:
+@click.command()
+@click.argument("output", type=PATH, help="The file to make; it must not be there yet.")
+@store_options
+def backup(output: Path, database_url: str | None, data_dir: Path | None) -> None:
     """Copy the SQLite database into a file, also while a server runs."""
     from server.backup import run_backup
     from server.settings import read_settings
@@ -88,11 +69,10 @@ def backup(
     run_backup(read_settings(database_url=database_url, data_dir=data_dir), output)
 
 
-def restore(
-    source: Annotated[Path, typer.Argument(help="A file that `trunkline backup` made.")],
-    database_url: DatabaseUrl = None,
-    data_dir: DataDir = None,
-) -> None:
+@click.command()
+@click.argument("source", type=PATH, help="A file that `trunkline backup` made.")
+@store_options
+def restore(source: Path, database_url: str | None, data_dir: Path | None) -> None:
     """Put a backup where there is no database yet, and no server runs."""
     from server.backup import run_restore
     from server.settings import read_settings

@@ -7,8 +7,8 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import orjson
-import typer
 import uvloop
 
 from server.failures import CannotStart
@@ -128,7 +128,7 @@ async def _serve(behaviour: Behaviour, listener: socket.socket, asked: Asked) ->
         asyncio.get_running_loop().add_signal_handler(one, stopped.set)
     async with serving_simulator(behaviour, listener):
         host = f"[{asked.host}]" if ":" in asked.host else asked.host
-        typer.echo(_announcement(f"http://{host}:{listener.getsockname()[1]}", asked.api_key))
+        click.echo(_announcement(f"http://{host}:{listener.getsockname()[1]}", asked.api_key))
         await stopped.wait()
 
 

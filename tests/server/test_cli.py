@@ -86,6 +86,11 @@ def serving(data_dir: Path, **more: str) -> Iterator[Served]:
         (["nonsense"], {}, "nonsense"),
         (["serve", "--nonsense"], {}, "--nonsense"),
         (["serve", "--port", "abc"], {}, "--port"),
+        (["token", "nonsense"], {}, "nonsense"),
+        (["token", "create", "--scope", "READ"], {}, "NAME"),
+        (["token", "create", "ci"], {}, "--scope"),
+        (["simulate-provider", "--port", "70000"], {}, "0<=x<=65535"),
+        (["simulate-provider", "--latency-ms", "abc"], {}, "is not a valid number"),
         (["serve", "--port", "70000"], {}, "TRUNKLINE_PORT"),
         (["serve"], {"TRUNKLINE_LOG_FORMAT": "xml"}, "TRUNKLINE_LOG_FORMAT"),
         (["serve"], {"TRUNKLINE_SECRET_KEYS": "hunter2"}, "TRUNKLINE_SECRET_KEYS"),
@@ -147,10 +152,29 @@ def test_version_and_help(tmp_path: Path) -> None:
             assert command in shown.stdout
 
 
+@pytest.mark.parametrize("group", ["audit", "session", "token", "usage"])
+def test_a_group_without_a_command_prints_its_help(tmp_path: Path, group: str) -> None:
+    shown = run(tmp_path, group)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout == run(tmp_path, group, "--help").stdout
+    assert "Commands:" in shown.stdout
+
+
+def test_help_for_which_nobody_reads_on_ends_without_a_word(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = subprocess.run(
+        [PROGRAM, "--help"], env=environment(tmp_path), stdout=writer, stderr=subprocess.PIPE
+    )
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (1, b"")
+
+
 def test_help_imports_none_of_the_heavy_parts() -> None:
     code = (
         "import sys, server.cli; "
-        "print([m for m in ('strawberry', 'sqlalchemy', 'uvicorn', 'aiohttp') if m in sys.modules])"
+        "heavy = ('strawberry', 'sqlalchemy', 'uvicorn', 'aiohttp', 'pydantic', 'typer'); "
+        "print([m for m in heavy if m in sys.modules])"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout == "[]\n"

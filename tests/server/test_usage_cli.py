@@ -171,7 +171,7 @@ def test_only_so_many_bad_lines_are_told(command_line: CommandLine) -> None:
     [
         (["import", "/no/such/file"], "/no/such/file"),
         (["import", "/"], "directory"),
-        (["import"], "'file'"),
+        (["import"], "'FILE'"),
         (["export", "--nonsense"], "--nonsense"),
         (["export", "--format", "xml"], "format is one of csv, ndjson"),
         (["export", "--from", "yesterday"], "from: give an instant"),
