@@ -10,6 +10,8 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any
 
 import aiosqlite
@@ -93,7 +95,7 @@ class OneTripConnection(aiosqlite.Connection):
         """Have the thread close the connection and end. Once: told again, it would answer never,
         and who was cancelled while closing waited for that until the end of the process.
 
-        Nobody need wait for the answer: the loop may be gone before the thread gives it.
+        Nobody need wait for the answer.
         """
         if self._told_to_stop:
             return None
@@ -105,14 +107,7 @@ class OneTripConnection(aiosqlite.Connection):
             self._tx.put_nowait((None, self._close_and_stop))
             return None
         stopped = loop.create_future()
-
-        def stop() -> object:
-            ended = self._close_and_stop()
-            with suppress(RuntimeError):
-                loop.call_soon_threadsafe(_answer, stopped)
-            return ended
-
-        self._tx.put_nowait((None, stop))
+        self._tx.put_nowait((stopped, self._close_and_stop))
         return stopped
 
     def _close_and_stop(self) -> object:
@@ -188,14 +183,35 @@ def connected(
         return made
 
     connection = (OneTripReader if reads else OneTripConnection)(connect, 64)
-    # As SQLAlchemy does: a program may end without closing it.
-    connection._thread.daemon = True  # noqa: SLF001
+    # A daemon, as SQLAlchemy makes it: a program may end without closing the connection.
+    connection._thread = Thread(target=_work, args=(connection._tx,), daemon=True)  # noqa: SLF001
     return connection
 
 
-def _answer(stopped: "asyncio.Future[None]") -> None:
-    if not stopped.done():
-        stopped.set_result(None)
+def _work(tasks: "SimpleQueue[tuple[asyncio.Future[Any] | None, Callable[[], Any]]]") -> None:
+    """What the thread does. aiosqlite's own ends with a traceback where the loop is closed before
+    the answer is there: that of a read which was cancelled as the program ended.
+    """
+    result: Any = None
+    while result is not _STOP_RUNNING_SENTINEL:
+        future, task = tasks.get()
+        error: BaseException | None = None
+        try:
+            result = task()
+        except BaseException as raised:  # noqa: BLE001  # whoever waits for it is told
+            result, error = None, raised
+        if future is not None:
+            with suppress(RuntimeError):
+                future.get_loop().call_soon_threadsafe(_answer, future, result, error)
+
+
+def _answer(future: "asyncio.Future[Any]", result: Any, error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)
 
 
 def _executed(

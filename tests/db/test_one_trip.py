@@ -128,3 +128,27 @@ def test_a_thread_that_is_told_to_stop_may_outlive_its_loop(tmp_path: Path) -> N
     # Where it raised something, pytest fails this test.
     thread.join(20)
     assert not thread.is_alive()
+
+
+def test_an_answer_after_the_end_of_its_loop_disturbs_nobody(tmp_path: Path) -> None:
+    """An exception of a thread fails the test."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        go_on.wait(10)
+
+    async def leave() -> OneTripConnection:
+        connection = connected(str(tmp_path / "a.db"), reads=True, isolation_level=None)
+        await connection
+        visit = asyncio.ensure_future(connection.visit(work))
+        await asyncio.to_thread(begun.wait, 10)
+        visit.cancel()
+        await asyncio.gather(visit, return_exceptions=True)
+        return connection
+
+    connection = asyncio.run(leave())
+    go_on.set()
+    connection.stop()
+    connection._thread.join(10)
+    assert not connection._thread.is_alive()
