@@ -1,11 +1,11 @@
 """A feed: one series that is watched, kept at its newest state.
 
 It listens before it reads, so nothing falls between. It reads at the first change after a quiet
-time, then four times a second at most, and when time moves the window. After a reading that came
-late the next may come sooner, by half a tick at most: a series that changes just as often as it is
-read would else stay as late as it ever was. It rests after each reading
-four times as long as that took, so that no series, however large, is read more than a fifth of the
-time. As waiting for the store counts, many feeds together leave the store to others as well.
+time, then four times a second at most, and when time moves the window. One reading may come sooner
+than a tick after the last, and is made up for by those that follow: a series that changes just as
+often as it is read would else stay as late as it ever was. It rests after each reading four times
+as long as that took, so that no series, however large, is read more than a fifth of the time. As
+waiting for the store counts, many feeds together leave the store to others as well.
 """
 
 import asyncio
@@ -32,10 +32,6 @@ from trunkline.usage.series import Series
 log = structlog.get_logger(__name__)
 
 TICK_SECONDS = 0.25
-SOONER_SECONDS = TICK_SECONDS / 2
-"""How much sooner than a tick after the last a reading may come, as long as four a second are kept
-over time.
-"""
 REST = 4
 """How many times as long as a reading took a feed rests after it."""
 LONGEST_RETRY_SECONDS = 8.0
@@ -72,8 +68,9 @@ class Feed:
         self._newest: Series | None = None
         self._read_at = means.clock()
         self._failures = 0
-        # By the timer: when the ticks of all readings so far are over, laid end to end.
-        self._tick_over = means.timer()
+        # By the timer: when the next reading may begin. A tick after this was last so, so that four
+        # a second are kept over time.
+        self._due = means.timer() - TICK_SECONDS
         # Set when there is a newer state, or a refusal.
         self.waking: set[asyncio.Event] = set()
         # To the newest state, by the identity of the state that a subscriber comes from. With that
@@ -109,7 +106,7 @@ class Feed:
         ) as changes:
             while self.refusal is None:
                 began = means.timer()
-                self._tick_over = max(began, self._tick_over) + TICK_SECONDS
+                self._due = max(began, self._due + TICK_SECONDS)
                 await self._read()
                 await means.sleep(self._rest(began, means.timer()))
                 if not self._failures and self._newest is not None:
@@ -141,7 +138,7 @@ class Feed:
     def _rest(self, began: float, ended: float) -> float:
         if self._failures:
             return min(TICK_SECONDS * 2.0 ** min(self._failures - 1, 10), LONGEST_RETRY_SECONDS)
-        return max(self._tick_over - SOONER_SECONDS - ended, REST * (ended - began))
+        return max(self._due - ended, REST * (ended - began))
 
     async def _something_happens(self, held: Series, changes: Subscription) -> None:
         """Return when something changed, or time moved the window."""
