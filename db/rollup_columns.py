@@ -12,17 +12,15 @@ from typing import Any
 
 import orjson
 from sqlalchemy import (
-    BigInteger,
     ColumnElement,
     CompoundSelect,
     Text,
     func,
     select,
-    type_coerce,
     union_all,
 )
 
-from db.rollup_grid import Grid
+from db.rollup_grid import Grid, starts_at
 from db.rollup_levels import Level, Stretch
 from db.tables import usage_rollups
 
@@ -81,16 +79,16 @@ class Buckets(Mapping[int, Parts]):
 
 
 def whole_columns(
+    grid: Grid,
     runs: Sequence[tuple[Level, Stretch]],
     group: ColumnElement[Any],
     names: Sequence[str],
     narrowed: Sequence[ColumnElement[bool]],
 ) -> CompoundSelect[Any]:
-    """A statement for SQLite: of each stretch the groups, the instants and these columns, as JSON
-    without brackets; null where it has no rollup. All columns are in one order.
+    """A statement for SQLite: of each stretch the groups, the places of the buckets and these
+    columns, as JSON without brackets; null where it has no rollup. All columns are in one order.
     """
-    instant = type_coerce(usage_rollups.c.bucket_start, BigInteger)
-    columns = [instant, *(usage_rollups.c[name] for name in names)]
+    columns = [grid.place, *(usage_rollups.c[name] for name in names)]
     return union_all(
         *(
             select(
@@ -98,8 +96,8 @@ def whole_columns(
                 *(func.group_concat(column, type_=Text) for column in columns),
             ).where(
                 usage_rollups.c.level == stretch.level,
-                instant >= stretch.begin,
-                instant < stretch.end,
+                starts_at >= stretch.begin,
+                starts_at < stretch.end,
                 *narrowed,
             )
             for _, stretch in runs
@@ -107,7 +105,7 @@ def whole_columns(
     )
 
 
-def buckets_of(grid: Grid, texts: Sequence[Sequence[str | None]]) -> dict[Any, Buckets]:
+def buckets_of(texts: Sequence[Sequence[str | None]]) -> dict[Any, Buckets]:
     """What the rows of such a statement hold, by group. Raises `TotalTooLarge`."""
     columns: list[list[Any]] = []
     for row in texts:
@@ -120,15 +118,11 @@ def buckets_of(grid: Grid, texts: Sequence[Sequence[str | None]]) -> dict[Any, B
             )
     if not columns:
         return {}
-    groups, instants, *sums = columns
-    origin, width = grid.origin, grid.width
-    # Every group has the same buckets, most often.
-    place_of = {instant: (instant - origin) // width for instant in set(instants)}
-    every_place = list(map(place_of.__getitem__, instants))
+    groups, places, *sums = columns
     rows: defaultdict[Any, list[int]] = defaultdict(list)
     for row_number, group in enumerate(groups):
         rows[group].append(row_number)
-    return {group: _group(own, every_place, sums) for group, own in rows.items()}
+    return {group: _group(own, places, sums) for group, own in rows.items()}
 
 
 def _group(rows: list[int], places: list[int], sums: list[list[int]]) -> Buckets:

@@ -16,6 +16,9 @@ from db.columns import to_microseconds
 from db.rollup_levels import Level, Stretch, cover
 from db.tables import usage_rollups
 
+starts_at = type_coerce(usage_rollups.c.bucket_start, BigInteger)
+"""Of a rollup, in microseconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Grid:
@@ -25,6 +28,11 @@ class Grid:
     width: int
     start: datetime
     end: datetime
+
+    @property
+    def place(self) -> ColumnElement[int]:
+        """The index of the bucket that a rollup lies in."""
+        return (starts_at - self.origin) // self.width
 
     def runs(self, levels: Sequence[Level]) -> Sequence[tuple[Level, Stretch]]:
         """The stretches of these levels that hold it, of rollups that lie in one bucket each."""
@@ -69,14 +77,13 @@ def in_grid(
     narrowed: Sequence[ColumnElement[bool]],
 ) -> Subquery:
     """The rollups of these stretches that fit the condition, each with its `place`."""
-    instant = type_coerce(usage_rollups.c.bucket_start, BigInteger)
-    place = ((instant - grid.origin) // grid.width).label("place")
+    place = grid.place.label("place")
     return union_all(
         *(
             select(place, *columns).where(
                 usage_rollups.c.level == stretch.level,
-                instant >= stretch.begin,
-                instant < stretch.end,
+                starts_at >= stretch.begin,
+                starts_at < stretch.end,
                 *narrowed,
             )
             for _, stretch in runs

@@ -134,9 +134,9 @@ async def sum_buckets(
         if shown is None and grid.is_single(runs, _GROUPS[dimension].name):
             # Hardly a row to be added to another: the store's sorting would take most of the time.
             texts = await _rows(
-                connection, whole_columns(runs, _GROUPS[dimension], summed, narrowed)
+                connection, whole_columns(grid, runs, _GROUPS[dimension], summed, narrowed)
             )
-            return buckets_of(grid, texts)
+            return buckets_of(texts)
         rows = in_grid(grid, runs, columns, narrowed)
     key = (rows.c.shown, rows.c.place)
     statement = select(*key, *(func.sum(rows.c[name]) for name in summed)).group_by(*key)
