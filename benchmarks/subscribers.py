@@ -185,6 +185,7 @@ async def _latencies(pid: int, port: int) -> tuple[list[float], float]:
     async with _subscribed(port, SUBSCRIBERS) as (_, arrivals):
         before = _requests(arrivals.messages[-1][1])
         arrivals.clear()
+        await asyncio.sleep(1)  # The last of them had a reading of its own.
         began, cpu_began = time.perf_counter(), cpu_seconds(pid)
         sent: list[float] = []
         for number in range(PACED_CHANGES):

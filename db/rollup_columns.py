@@ -119,6 +119,13 @@ def buckets_of(texts: Sequence[Sequence[str | None]]) -> dict[Any, Buckets]:
     if not columns:
         return {}
     groups, places, *sums = columns
+    number = len(set(groups))
+    if groups == groups[:number] * (len(groups) // number):
+        # Each has every bucket, so its rows are evenly apart.
+        return {
+            group: _buckets(places[first::number], [column[first::number] for column in sums])
+            for first, group in enumerate(groups[:number])
+        }
     rows: defaultdict[Any, list[int]] = defaultdict(list)
     for row_number, group in enumerate(groups):
         rows[group].append(row_number)
@@ -130,11 +137,13 @@ def _group(rows: list[int], places: list[int], sums: list[list[int]]) -> Buckets
         row = rows[0]
         return Buckets((places[row],), [(column[row],) for column in sums])
     take = itemgetter(*rows)
-    own_places = take(places)
-    own = [take(column) for column in sums]
-    if len(set(own_places)) == len(own_places):
-        return Buckets(own_places, own)
-    return Buckets.of(_added(own_places, own))
+    return _buckets(take(places), [take(column) for column in sums])
+
+
+def _buckets(places: Sequence[int], columns: Sequence[Sequence[int]]) -> Buckets:
+    if len(set(places)) == len(places):
+        return Buckets(places, columns)
+    return Buckets.of(_added(places, columns))
 
 
 def _added(places: Sequence[int], columns: Sequence[Sequence[int]]) -> dict[int, Parts]:

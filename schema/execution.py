@@ -15,7 +15,7 @@ from schema.limits.deadline import Deadlines
 from schema.scalars import LARGEST_SAFE
 from trunkline.instants import format_instant
 from trunkline.money import format_nanos
-from trunkline.usage.points import Points
+from trunkline.usage.points import COLUMN_CLASSES, Points
 
 
 class MendedExecution(StrawberryGraphQLCoreExecutionContext):
@@ -48,6 +48,6 @@ class CompiledExecutor(Deadlines, CompiledExecution, MendedExecution):
             "DateTime": ServedBy(datetime, format_instant),
             "Decimal": ServedBy(int, format_nanos),
         },
-        by_column=frozenset({Points}),
+        by_column={Points: COLUMN_CLASSES},
         unchanging={"Model": ModelRow},
     )

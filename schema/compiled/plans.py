@@ -84,7 +84,7 @@ class Plan:
         self.lists: dict[tuple[int, GraphQLOutputType], Complete | None] = {}
         self.items: dict[tuple[int, GraphQLOutputType], ItemsPlan | None] = {}
         self._schema = schema
-        self.list_types = LISTS | promises.by_column
+        self.list_types = LISTS | promises.by_column.keys()
         self._promises = promises
 
     def plan_field(

@@ -29,7 +29,8 @@ class ServedBy:
 
 @dataclass(frozen=True, slots=True)
 class Promises:
-    """`scalars` by their names. `by_column` are classes of lists that are kept by column.
+    """`scalars` by their names. `by_column` are classes of lists that are kept by column, and of
+    their columns those whose values are all of exactly one class.
     `unchanging` are, by the names of types, exact classes of objects that never change, nor does
     anything that is read through them.
 
@@ -39,7 +40,7 @@ class Promises:
     """
 
     scalars: Mapping[str, ServedAsIs | ServedBy] = field(default_factory=dict)
-    by_column: frozenset[type] = frozenset()
+    by_column: Mapping[type, Mapping[str, type]] = field(default_factory=dict)
     unchanging: Mapping[str, type] = field(default_factory=dict)
 
 

@@ -15,7 +15,7 @@ where `object_1` checks that its argument is an object of the type, and is `fiel
 a value is not what the schema promises, the code raises, and the standard execution completes it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from keyword import iskeyword
 from math import inf
 from typing import Any
@@ -72,7 +72,7 @@ def compile_fields(fields: Iterable[tuple[str, PlainField | None]], promises: Pr
 
 class _Writer:
     def __init__(self, promises: Promises) -> None:
-        self._names = Names({**_ALWAYS, "by_column": promises.by_column})
+        self._names = Names(_ALWAYS)
         self._promises = promises
         self._texts: list[str] = []
 
@@ -108,12 +108,7 @@ class _Writer:
                 served = self.nullable_value(item, inner, depth + 1)
                 items = f"({name} if type({name}) in lists else require_list({name}))"
                 listed = f"[{served} for {inner} in {items}]"
-                by_column = self._by_column(item)
-                return (
-                    f"{by_column}({name}) if type({name}) in by_column else {listed}"
-                    if by_column
-                    else listed
-                )
+                return f"{self._by_column(item, name)}{listed}"
             case leaf if is_leaf_type(leaf):
                 return leaf_expression(leaf, name, self._names, self._promises.scalars)
         raise TypeError(f"no shape: {value!r}")
@@ -144,14 +139,22 @@ class _Writer:
         )
         return name
 
-    def _by_column(self, item: Value) -> str | None:
-        """The function that completes a list of these that is kept by column; None: there is none.
+    def _by_column(self, item: Value, name: str) -> str:
+        """What completes a list of these that is kept by column, up to an `else`; or nothing."""
+        if not isinstance(item.of, Selected) or item.of.type.is_type_of is not None:
+            return ""
+        found = ""
+        for cls, classes in self._promises.by_column.items():
+            complete = self._columns(item.of.fields, classes)
+            if complete is not None:
+                listed = self._names.bind("listed", cls)
+                found += f"{complete}({name}) if type({name}) is {listed} else "
+        return found
 
-        Where every field is a leaf it needs no object for an item.
+    def _columns(self, fields: tuple[PlainField, ...], classes: Mapping[str, type]) -> str | None:
+        """The function from such a list to its response. It needs no object for an item, so there
+        is one where every field is a leaf.
         """
-        if not isinstance(item.of, Selected) or not self._promises.by_column:
-            return None
-        type_, fields = item.of.type, item.of.fields
         columns: list[str] = []
         entries: list[str] = []
         served: list[str] = []
@@ -162,10 +165,10 @@ class _Writer:
             if not isinstance(field.read, str) or not is_leaf_type(field.value.of):
                 return None
             name = f"a{len(columns)}"
-            served.append(self._column(field.value, name, f"c[{field.read!r}]"))
+            served.append(self._column(field.value, name, field.read, classes))
             columns.append(f"s{name}")
             entries.append(f"{field.response_name!r}: {name}")
-        if not columns or type_.is_type_of is not None:
+        if not columns:
             return None
         name = self._names.fresh("columns")
         targets = "".join(f"a{number}, " for number in range(len(columns)))
@@ -178,10 +181,11 @@ class _Writer:
         )
         return name
 
-    def _column(self, value: Value, name: str, column: str) -> str:
+    def _column(self, value: Value, name: str, read: str, classes: Mapping[str, type]) -> str:
         """Serves a column: whole where that can be, else value by value."""
+        column = f"c[{read!r}]"
         one_by_one = f"[{self.nullable_value(value, name, 0)} for {name} in {column}]"
-        whole = whole_column(value.of, self._promises.scalars)
+        whole = whole_column(value.of, self._promises.scalars, classes.get(read))
         if whole is None:
             return f"    s{name} = {one_by_one}\n"
         return (

@@ -36,6 +36,10 @@ SUMMED = Point._fields[1 : 1 + len(POINTED)]
 """The sums of a point. They go by the store's names, but for the cost."""
 
 
+COLUMN_CLASSES: Mapping[str, type] = {"start": datetime, **dict.fromkeys(SUMMED, int)}
+"""Of which exact class each value of these columns is."""
+
+
 def stored_names(summed: Sequence[str]) -> Sequence[str]:
     """What the store calls these sums."""
     return [POINTED[SUMMED.index(name)] for name in summed]

@@ -34,7 +34,7 @@ from strawberry.types.execution import ExecutionContext
 from schema.compiled.documents import PreparedDocuments
 from schema.compiled.executing import CompiledExecution
 from schema.compiled.promises import Promises, ServedAsIs, ServedBy
-from tests.schema.compiled.nasty import LeafRow, Table, nasty
+from tests.schema.compiled.nasty import LeafRow, NeatTable, Table, nasty
 from tests.schema.compiled.operations import BASIC, Generator, Operation
 from tests.schema.compiled.stored import Store, opened_store
 
@@ -62,7 +62,7 @@ class Compiled(CompiledExecution, StrawberryGraphQLCoreExecutionContext):
             "Whole": ServedAsIs(-(2**53) + 1, 2**53 - 1),
             "DateTime": ServedBy(datetime, datetime.isoformat),
         },
-        by_column=frozenset({Table}),
+        by_column={Table: {}, NeatTable: NeatTable.classes},
         unchanging={"Leaf": LeafRow},
     )
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 from math import inf, nan
-from typing import Annotated, Any, NewType
+from typing import Annotated, Any, ClassVar, NewType
 
 import strawberry
 from graphql import GraphQLError
@@ -73,6 +73,17 @@ class Table:
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.rows)
+
+
+class NeatTable(Table):
+    """One whose values are of these classes in these columns."""
+
+    classes: ClassVar[dict[str, type]] = {"title": str, "size": int, "at": datetime, "whole": int}
+
+    def is_neat(self) -> bool:
+        return all(
+            type(value) is cls for name, cls in self.classes.items() for value in self.columns[name]
+        )
 
 
 class Text(str):
@@ -234,7 +245,8 @@ def children(name: str) -> Any:
                 return {row(number)}
             case place if place < 40:
                 try:
-                    return Table(rows)
+                    neat = NeatTable(rows)
+                    return neat if neat.is_neat() else Table(rows)
                 except (Told, GraphQLError):
                     return rows
         return tuple(rows) if number % 2 else rows
