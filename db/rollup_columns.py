@@ -2,19 +2,25 @@
 reading them.
 
 SQLite hands each row over by itself, at more than a microsecond. So it is asked for whole columns
-as JSON, a row for each stretch, and is a third as long about it.
+as JSON, a row for each stretch, and is a third as long about it. What such a text was read to is
+kept with it, as with questions (`questions.py`).
 """
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from operator import add, itemgetter
 from typing import Any
 
 import orjson
 from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    Column,
     ColumnElement,
     CompoundSelect,
     Text,
+    bindparam,
     func,
     select,
     union_all,
@@ -25,6 +31,11 @@ from db.rollup_levels import Level, Stretch
 from db.tables import usage_rollups
 
 LARGEST = 2**63 - 1
+
+MOST_KEPT = 8
+LEAST_KEPT, LARGEST_KEPT = 2**13, 2**19
+"""Stretches whose columns are kept, and characters of each: at most some 20 MB altogether."""
+
 Parts = tuple[int, ...]
 
 
@@ -81,28 +92,70 @@ class Buckets(Mapping[int, Parts]):
 def whole_columns(
     grid: Grid,
     runs: Sequence[tuple[Level, Stretch]],
-    group: ColumnElement[Any],
+    group: Column[Any],
     names: Sequence[str],
     narrowed: Sequence[ColumnElement[bool]],
-) -> CompoundSelect[Any]:
-    """A statement for SQLite: of each stretch the groups, the places of the buckets and these
-    columns, as JSON without brackets; null where it has no rollup. All columns are in one order.
+) -> tuple[CompoundSelect[Any], Mapping[str, int]]:
+    """A statement for SQLite, and its parameters: of each stretch the groups, the places of the
+    buckets and these columns, as JSON without brackets; null where it has no rollup. All columns
+    are in one order.
     """
-    columns = [grid.place, *(usage_rollups.c[name] for name in names)]
+    stretches = _last_apart(grid, runs)
+    values = {"origin": grid.origin, "width": grid.width}
+    for number, stretch in enumerate(stretches):
+        values |= {
+            f"level_{number}": stretch.level,
+            f"begin_{number}": stretch.begin,
+            f"end_{number}": stretch.end,
+        }
+    shape = len(stretches), group, tuple(names)
+    return _statement(*shape, narrowed) if narrowed else _kept_statement(*shape), values
+
+
+def _last_apart(grid: Grid, runs: Sequence[tuple[Level, Stretch]]) -> Sequence[Stretch]:
+    """The stretches, with the last bucket by itself: most often it is the present, and what came
+    before stays what it was.
+    """
+    stretches = [stretch for _, stretch in runs]
+    level, last = runs[-1]
+    begin = last.end - level.grain
+    if level.grain == grid.width and begin > last.begin:
+        stretches[-1:] = [last._replace(end=begin), last._replace(begin=begin)]
+    return stretches
+
+
+@lru_cache(maxsize=128)
+def _kept_statement(runs: int, group: Column[Any], names: tuple[str, ...]) -> CompoundSelect[Any]:
+    # Writing one costs more than SQLAlchemy takes to find what it has compiled of it.
+    return _statement(runs, group, names, ())
+
+
+def _statement(
+    runs: int,
+    group: Column[Any],
+    names: tuple[str, ...],
+    narrowed: Sequence[ColumnElement[bool]],
+) -> CompoundSelect[Any]:
+    place = (starts_at - _given("origin")) // _given("width")
+    columns = [place, *(usage_rollups.c[name] for name in names)]
     return union_all(
         *(
             select(
                 func.group_concat(func.json_quote(group), type_=Text),
                 *(func.group_concat(column, type_=Text) for column in columns),
             ).where(
-                usage_rollups.c.level == stretch.level,
-                starts_at >= stretch.begin,
-                starts_at < stretch.end,
+                usage_rollups.c.level == _given(f"level_{number}"),
+                starts_at >= _given(f"begin_{number}"),
+                starts_at < _given(f"end_{number}"),
                 *narrowed,
             )
-            for _, stretch in runs
+            for number in range(runs)
         )
     )
+
+
+def _given(name: str) -> BindParameter[int]:
+    return bindparam(name, type_=BigInteger)
 
 
 def buckets_of(texts: Sequence[Sequence[str | None]]) -> dict[Any, Buckets]:
@@ -110,7 +163,7 @@ def buckets_of(texts: Sequence[Sequence[str | None]]) -> dict[Any, Buckets]:
     columns: list[list[Any]] = []
     for row in texts:
         if row[0] is not None:
-            part = [orjson.loads(f"[{text}]") for text in row]
+            part = _read(row)
             columns = (
                 [[*held, *more] for held, more in zip(columns, part, strict=True)]
                 if columns
@@ -132,7 +185,22 @@ def buckets_of(texts: Sequence[Sequence[str | None]]) -> dict[Any, Buckets]:
     return {group: _group(own, places, sums) for group, own in rows.items()}
 
 
-def _group(rows: list[int], places: list[int], sums: list[list[int]]) -> Buckets:
+def _read(row: Sequence[Any]) -> list[list[Any]]:
+    """The columns of a stretch. A long one is most often what it was the last time, and is not read
+    again then.
+    """
+    worth_it = LEAST_KEPT <= sum(map(len, row)) <= LARGEST_KEPT
+    return _kept(*row) if worth_it else _columns(*row)
+
+
+def _columns(*texts: str) -> list[list[Any]]:
+    return [orjson.loads(f"[{text}]") for text in texts]
+
+
+_kept = lru_cache(maxsize=MOST_KEPT)(_columns)
+
+
+def _group(rows: list[int], places: Sequence[int], sums: Sequence[Sequence[int]]) -> Buckets:
     if len(rows) == 1:
         row = rows[0]
         return Buckets((places[row],), [(column[row],) for column in sums])

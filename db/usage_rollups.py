@@ -133,10 +133,8 @@ async def sum_buckets(
         runs = grid.runs(levels)
         if shown is None and grid.is_single(runs, _GROUPS[dimension].name):
             # Hardly a row to be added to another: the store's sorting would take most of the time.
-            texts = await _rows(
-                connection, whole_columns(grid, runs, _GROUPS[dimension], summed, narrowed)
-            )
-            return buckets_of(texts)
+            asked = whole_columns(grid, runs, _GROUPS[dimension], summed, narrowed)
+            return buckets_of(await _rows(connection, *asked))
         rows = in_grid(grid, runs, columns, narrowed)
     key = (rows.c.shown, rows.c.place)
     statement = select(*key, *(func.sum(rows.c[name]) for name in summed)).group_by(*key)
@@ -271,10 +269,12 @@ def _whole(parts: Iterable[Any]) -> Parts:
 
 
 async def _rows(
-    connection: AsyncConnection, statement: Select[Any] | CompoundSelect[Any]
+    connection: AsyncConnection,
+    statement: Select[Any] | CompoundSelect[Any],
+    values: Mapping[str, int] | None = None,
 ) -> Sequence[Any]:
     try:
-        rows: Sequence[Any] = (await connection.execute(statement)).all()
+        rows: Sequence[Any] = (await connection.execute(statement, values)).all()
     except DBAPIError as error:
         raise translated(error) from error
     return rows
