@@ -297,7 +297,6 @@ try {
   }
   const all = (count) => watchers.reduce((sum, one) => sum + count(one), 0);
   assert.ok(all((one) => one.updates.UsageDelta) > CLIENTS, "deltas came in between");
-  assert.ok(all((one) => one.orders.size) > CLIENTS, "groups changed rank");
   for (const one of watchers) {
     const { UsageSnapshot, UsageDelta } = one.updates;
     console.log(
