@@ -34,7 +34,6 @@ def test_clients_that_reconnect_at_random_end_with_what_the_query_returns(
         TRUNKLINE_ADMIN_TOKEN=shared_server.admin_token,
     )
     orders.extend(map(int, re.findall(r"(\d+) orders of groups", printed)))
-
     rounds.add(turn)
     # Not in each round: what the others left behind may outweigh it.
     assert len(rounds) < ROUNDS or max(orders) > 1, "groups changed rank"
