@@ -51,6 +51,14 @@ const WATCH = `subscription ($input: UsageSeriesInput!) { usageUpdated(input: $i
     asOf order totals { ${TOTALS} } previousTotals { ${TOTALS} } changes { ${GROUP} }
   } } }`;
 
+const CHANGING_RANKS = {
+  dimension: "AGENT",
+  window: { period: "LAST_7_DAYS" },
+  topGroups: 6,
+  rankBy: "REQUESTS",
+  filter: null,
+};
+
 /** What a client holds after an update. */
 function merge(held, update) {
   if (update.__typename === "UsageSnapshot") return update.series;
@@ -71,7 +79,8 @@ class Watcher {
   constructor(number, random) {
     this.number = number;
     this.random = random;
-    this.input = randomInput(random);
+    // Of the agents the busiest changes all the while, so one client always sees ranks change.
+    this.input = { ...randomInput(random), ...(number === 0 ? CHANGING_RANKS : {}) };
     this.held = null;
     this.updates = { UsageSnapshot: 0, UsageDelta: 0 };
     this.orders = new Set();
@@ -297,6 +306,7 @@ try {
   }
   const all = (count) => watchers.reduce((sum, one) => sum + count(one), 0);
   assert.ok(all((one) => one.updates.UsageDelta) > CLIENTS, "deltas came in between");
+  assert.ok(all((one) => one.orders.size) > CLIENTS, "groups changed rank");
   for (const one of watchers) {
     const { UsageSnapshot, UsageDelta } = one.updates;
     console.log(

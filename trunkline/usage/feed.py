@@ -70,7 +70,7 @@ class Feed:
         self._failures = 0
         # By the timer: when the next reading may begin. A tick after this was last so, so that four
         # a second are kept over time.
-        self._due = means.timer() - TICK_SECONDS
+        self._due = means.timer()
         # Set when there is a newer state, or a refusal.
         self.waking: set[asyncio.Event] = set()
         # To the newest state, by the identity of the state that a subscriber comes from. With that

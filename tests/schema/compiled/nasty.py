@@ -2,6 +2,8 @@
 
 Its objects are `Row`s, whose attributes follow from a number, so two executions see the same. Most
 are what the schema promises; the others are null, errors, of wrong types, awaitable, generators.
+
+One module, however long: its types name each other, and its values are the types' own.
 """
 
 import asyncio
