@@ -45,7 +45,7 @@ def export_(
     output: Path | None,
     database_url: str | None,
     data_dir: Path | None,
-) -> int:
+) -> None:
     """Write the audit log as NDJSON, oldest first."""
     from server.audit_files import run_export
     from server.settings import read_settings
@@ -58,4 +58,4 @@ def export_(
     given = [(name, value) for name, value in single.items() if value is not None]
     given += [(name, value) for name, listed in several.items() for value in listed]
     settings = read_settings(database_url=database_url, data_dir=data_dir)
-    return run_export(settings, given, output)
+    run_export(settings, given, output)

@@ -4,25 +4,25 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from server.audit_parameters import AuditAsked, audit_asked
-from server.export_files import run_to_reader, write_export
+from server.export_files import write_export
 from server.failures import CannotStart
 from server.logs import configure_logs
 from server.settings import Settings
-from server.store_commands import require_database
+from server.store_commands import require_database, run_on_loop
 from server.wiring import open_database
 from trunkline.audit.exporting import export_audit
 from trunkline.errors import BadRequest
 
 
-def run_export(settings: Settings, given: Sequence[tuple[str, str]], output: Path | None) -> int:
-    """Write an export and give the exit status. Raises `CannotStart`."""
+def run_export(settings: Settings, given: Sequence[tuple[str, str]], output: Path | None) -> None:
+    """Write an export. Raises `CannotStart`."""
     try:
         asked = audit_asked(given)
     except BadRequest as error:
         raise CannotStart(str(error)) from error
     require_database(settings)
     configure_logs(settings.log_format)
-    return run_to_reader(_export(settings, asked, output))
+    run_on_loop(_export(settings, asked, output))
 
 
 async def _export(settings: Settings, asked: AuditAsked, output: Path | None) -> None:

@@ -4,6 +4,7 @@ Whatever an operator can put right is one line on stderr and exit 2.
 """
 
 import gc
+import os
 import sys
 from pathlib import Path
 
@@ -38,8 +39,14 @@ click.version_option(
 
 def main() -> None:
     """The program."""
+    _open_what_is_closed()
     try:
         result = app(standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read had enough, and Click saw nothing of it. Python would complain at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except CannotStart as error:
         _end(str(error), 2)
     except click.ClickException as error:
@@ -167,6 +174,14 @@ for _command in (
     *(audit_group, token_group, session_group, usage_group),
 ):
     app.add_command(_command)
+
+
+def _open_what_is_closed() -> None:
+    """Without a standard stream, whatever is opened first would be taken for it and written to."""
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.open(os.devnull, os.O_RDWR)  # Gets the lowest number that is free.
+            setattr(sys, name, os.fdopen(descriptor, "w" if descriptor else "r"))
 
 
 def _end(message: str, status: int) -> None:

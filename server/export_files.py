@@ -2,27 +2,16 @@
 
 import os
 import sys
-from collections.abc import AsyncGenerator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from server.failures import CannotStart
 from server.progress import Progress
-from server.store_commands import first_line_of, run_on_loop
+from server.store_commands import first_line_of
 from trunkline.errors import BadRequest
 from trunkline.usage.exporting import Part
-
-
-def run_to_reader(work: Coroutine[Any, Any, None]) -> int:
-    """Run what writes an export, and give the exit status: 1 where whoever read had enough."""
-    try:
-        run_on_loop(work)
-    except BrokenPipeError:
-        # Python would complain when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    return 0
 
 
 async def write_export(parts: AsyncGenerator[Part, None], output: Path | None) -> None:

@@ -55,7 +55,7 @@ def export_(
     output: Path | None,
     database_url: str | None,
     data_dir: Path | None,
-) -> int:
+) -> None:
     """Write recorded events, oldest first, or a series."""
     from server.settings import read_settings
     from server.usage_files import run_export
@@ -69,7 +69,7 @@ def export_(
     given = [(name, value) for name, value in single.items() if value is not None]
     given += [(name, value) for name, listed in several.items() for value in listed]
     settings = read_settings(database_url=database_url, data_dir=data_dir)
-    return run_export(settings, given, output)
+    run_export(settings, given, output)
 
 
 @usage_group.command("import")

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from server.export_files import run_to_reader, write_export
+from server.export_files import write_export
 from server.failures import CannotStart
 from server.logs import configure_logs
 from server.progress import Progress
@@ -30,15 +30,15 @@ from trunkline.usage.importing import BadLine, ImportReport, import_lines
 _PIECE_BYTES = 64 * 1024
 
 
-def run_export(settings: Settings, given: Sequence[tuple[str, str]], output: Path | None) -> int:
-    """Write an export and give the exit status. Raises `CannotStart`."""
+def run_export(settings: Settings, given: Sequence[tuple[str, str]], output: Path | None) -> None:
+    """Write an export. Raises `CannotStart`."""
     try:
         asked = export_asked(given)
     except BadRequest as error:
         raise CannotStart(str(error)) from error
     require_database(settings)
     configure_logs(settings.log_format)
-    return run_to_reader(_export(settings, asked, output))
+    run_on_loop(_export(settings, asked, output))
 
 
 def run_import(settings: Settings, name: str) -> int:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -160,14 +161,33 @@ def test_a_group_without_a_command_prints_its_help(tmp_path: Path, group: str) -
     assert "Commands:" in shown.stdout
 
 
-def test_help_for_which_nobody_reads_on_ends_without_a_word(tmp_path: Path) -> None:
+# A table is left in a buffer to the end, where Click no longer looks.
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["export-schema"], ["doctor"], ["token", "list"]]
+)
+def test_what_nobody_reads_on_ends_without_a_word(
+    tmp_path: Path, sqlite_template: Path, arguments: list[str]
+) -> None:
+    shutil.copy(sqlite_template, tmp_path / "trunkline.db")
+    kept = environment(tmp_path)
+    kept.pop("PYTHONUNBUFFERED", None)
     reader, writer = os.pipe()
     os.close(reader)
-    ended = subprocess.run(
-        [PROGRAM, "--help"], env=environment(tmp_path), stdout=writer, stderr=subprocess.PIPE
-    )
+    ended = subprocess.run([PROGRAM, *arguments], env=kept, stdout=writer, stderr=subprocess.PIPE)
     os.close(writer)
     assert (ended.returncode, ended.stderr) == (1, b"")
+
+
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_standard_streams_may_be_closed(tmp_path: Path, closed: str) -> None:
+    ended = subprocess.run(
+        ["/bin/sh", "-c", f'exec "{PROGRAM}" doctor {closed}'],
+        env=environment(tmp_path),
+        capture_output=True,
+        timeout=60,
+    )
+    assert (ended.returncode, ended.stderr) == (1, b"")
+    assert (b"data directory" in ended.stdout) == ("1>" not in closed)
 
 
 def test_help_imports_none_of_the_heavy_parts() -> None:

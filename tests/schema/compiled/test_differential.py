@@ -10,7 +10,7 @@ from tests.schema.compiled import differential
 from tests.schema.compiled.differential import compare
 from tests.schema.compiled.stored import opened_store
 
-# graphql-core, which is the oracle, leaves the coroutines of a list behind where its iterator fails.
+# graphql-core, which is the oracle, leaves a list's coroutines behind where its iterator fails.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
