@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -186,6 +187,13 @@ async def test_a_receiver_that_hangs_or_is_away_holds_up_nobody(
         # The world is closed, and the receiver has answered nothing yet.
         assert receiver.bodies == []
         assert not receiver.released.is_set()
+        # Left alone it tries again for long, and draws from `random` in the middle of other tests.
+        receiver.released.set()
+        left = [one for one in threading.enumerate() if one.name.startswith("OtelBatch")]
+        assert left
+        for thread in left:
+            await asyncio.to_thread(thread.join, 30)
+            assert not thread.is_alive()
 
 
 async def test_a_caller_s_nonsense_begins_a_trace_of_our_own(
