@@ -1,5 +1,5 @@
 # `make serve` and `make test` are all a newcomer needs; each makes what it depends on.
-.PHONY: serve test page dist check bench fuzz fuzz-execution fault clean
+.PHONY: serve test quick page dist bench fuzz fuzz-execution fault clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -12,13 +12,16 @@ serve: $(INSTALLED) $(PAGE)
 	$(BIN)/trunkline serve
 
 # Tests start the program more than a hundred times: without byte code kept, each compiles it anew.
-test: export PYTHONDONTWRITEBYTECODE =
-test: $(INSTALLED) $(PAGE)
+test quick: export PYTHONDONTWRITEBYTECODE =
+test quick: $(INSTALLED) $(PAGE)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(CHOSEN)
+
+# The same without the tests that take seconds each: kills, browsers, long histories.
+quick: CHOSEN = -m "not slow"
 
 page:
 	rm -f $(PAGE)

@@ -19,6 +19,7 @@ def test_each_file_validates_by_itself(run_node: Callable[..., str]) -> None:
     assert {one["file"] for one in operations} == {path.name for path in OPERATIONS.iterdir()}
 
 
+@pytest.mark.slow
 @pytest.mark.node
 def test_typed_code_comes_without_a_warning(run_node: Callable[..., str]) -> None:
     printed = run_node("checks/codegen.mjs")
@@ -27,6 +28,7 @@ def test_typed_code_comes_without_a_warning(run_node: Callable[..., str]) -> Non
     run_node("node_modules/typescript/bin/tsc", "--noEmit", "--project", "checks/tsconfig.json")
 
 
+@pytest.mark.slow
 @pytest.mark.node
 def test_every_operation_runs(live_server: LiveServer, run_node: Callable[..., str]) -> None:
     """The tour of a dashboard is in `console/checks/tour.mjs`; it leaves no operation out."""

@@ -9,6 +9,7 @@ from tests.console.live_server import LiveServer
 RunNode = Callable[..., str]
 
 
+@pytest.mark.slow
 @pytest.mark.node
 @pytest.mark.parametrize("check", ["ws-usage", "ws-merge", "sse-usage"])
 def test_official_client_on_usage(check: str, live_server: LiveServer, run_node: RunNode) -> None:

@@ -75,6 +75,7 @@ def everything(connection: Connection) -> Rows:
     return read(connection, tables_of(connection))
 
 
+@pytest.mark.slow
 async def test_every_released_schema_is_migrated_with_its_data(bare: Database) -> None:
     """At each revision there are rows of that one and of all before it."""
     every = revisions()
@@ -93,6 +94,7 @@ async def test_every_released_schema_is_migrated_with_its_data(bare: Database) -
         assert await connection.run_sync(_differences) == []
 
 
+@pytest.mark.slow
 async def test_a_migration_that_was_killed_is_done_whole_by_the_next(bare: Database) -> None:
     _, before = await bare.transact(lambda connection: connection.run_sync(one_more, "0001"))
     url = bare._writer.url.render_as_string(hide_password=False)

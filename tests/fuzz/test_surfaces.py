@@ -41,6 +41,7 @@ def postgres_subject(
     asyncio.run(administer(f'DROP DATABASE "{name}" WITH (FORCE)'))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("surface", SURFACES.values(), ids=list(SURFACES))
 def test_nothing_breaks_it(subject: Subject, surface: Surface) -> None:
     surface.prepare(subject)

@@ -67,6 +67,7 @@ async def alerts_when(url: str, condition: Callable[[Any], bool]) -> Any:
             await asyncio.sleep(0.02)
 
 
+@pytest.mark.slow
 async def test_an_alert_of_a_killed_process_is_sent_by_the_next(
     database_url: str, tmp_path: Path
 ) -> None:
@@ -102,6 +103,7 @@ async def test_an_alert_of_a_killed_process_is_sent_by_the_next(
     assert request.message["data"]["threshold"] == 100
 
 
+@pytest.mark.slow
 async def test_a_server_alerts_blocks_and_delivers_and_keeps_what_is_secret(
     database_url: str, tmp_path: Path
 ) -> None:

@@ -209,6 +209,7 @@ def test_the_schema_is_exported_sorted(tmp_path: Path) -> None:
     assert written.read_text() == shown.stdout
 
 
+@pytest.mark.slow
 def test_a_start_serves_and_signs_in_by_its_link_and_another(tmp_path: Path) -> None:
     with serving(tmp_path) as served:
         assert httpx2.get(f"{served.url}/readyz").json() == {"status": "ready"}
@@ -230,6 +231,7 @@ def test_a_start_serves_and_signs_in_by_its_link_and_another(tmp_path: Path) -> 
         assert secret not in errors
 
 
+@pytest.mark.slow
 def test_a_second_server_on_one_file_is_refused(tmp_path: Path) -> None:
     with serving(tmp_path) as served:
         second = run(tmp_path, "serve", "--port", "0")
@@ -242,6 +244,7 @@ def test_a_second_server_on_one_file_is_refused(tmp_path: Path) -> None:
         assert httpx2.get(f"{again.url}/readyz").status_code == 200
 
 
+@pytest.mark.slow
 def test_keys_in_the_environment_are_offered_and_not_taken(tmp_path: Path) -> None:
     key = "sk-ant-api03-hunter2hunter2"
     with serving(tmp_path, ANTHROPIC_API_KEY=key) as served:
@@ -256,6 +259,7 @@ def test_keys_in_the_environment_are_offered_and_not_taken(tmp_path: Path) -> No
     assert "hunter2" not in errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_with_sockets_and_streams_open(
     tmp_path: Path, how: signal.Signals

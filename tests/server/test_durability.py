@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 
 import aiohttp
+import pytest
 from sqlalchemy import func, select
 
 from db.engine import Database
@@ -22,6 +23,7 @@ BEFORE_THE_KILL = 300
 SUMS = ("input_tokens", "output_tokens", "cost_nanos")
 
 
+@pytest.mark.slow
 async def test_a_killed_server_keeps_what_it_acknowledged_and_nothing_twice(
     database_url: str, tmp_path: Path
 ) -> None:

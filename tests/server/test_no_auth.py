@@ -24,6 +24,7 @@ def serving_everybody(folder: Path) -> Iterator[tuple[str, Path]]:
         yield _wait_for_link(process, log).partition("/graphiql")[0], log
 
 
+@pytest.mark.slow
 def test_whoever_is_on_this_machine_may_do_everything_and_no_other_site(tmp_path: Path) -> None:
     with (
         serving_everybody(tmp_path) as (url, log),

@@ -278,6 +278,7 @@ TEST = """mutation ($id: ID!) { testConnection(input: { providerId: $id }) {
   connectionTest { status message } userErrors { message } } }"""
 
 
+@pytest.mark.slow
 async def test_a_running_server_follows_and_seals_by_the_new_key(data_dir: Path) -> None:
     api_key = "sk-set-after-the-rotation-0123456789"
     async with running_simulator(Behaviour(api_key=api_key)) as simulator:
@@ -315,6 +316,7 @@ async def test_a_running_server_follows_and_seals_by_the_new_key(data_dir: Path)
     assert places == {0}
 
 
+@pytest.mark.slow
 def test_a_missing_key_is_not_made_anew_over_what_it_sealed(
     data_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -35,6 +35,7 @@ async def signed_in(walked: Walked, token: str) -> dict[str, str]:
     return {"Cookie": f"{COOKIE}={begun.cookies[COOKIE]}", "Sec-Fetch-Site": "same-origin"}
 
 
+@pytest.mark.slow
 async def test_no_get_changes_anything(walked: Walked) -> None:
     sessions = [await signed_in(walked, TOKEN)]
     for scope in AccessScope:

@@ -32,6 +32,7 @@ def run(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
+@pytest.mark.slow
 async def test_sessions_are_listed_and_ended(sqlite_database: Database, tmp_path: Path) -> None:
     gate = Gate(sqlite_database, system_clock, "token-for-the-command-line")
     begun = [

@@ -123,6 +123,7 @@ async def told_in_full(pair: Pair) -> None:
                 kind = await next_change(changes, name)
 
 
+@pytest.mark.slow
 async def test_two_servers_and_the_command_line_hear_of_each_other_without_a_bus(
     empty_database: str, tmp_path: Path
 ) -> None:
@@ -135,6 +136,7 @@ async def test_two_servers_and_the_command_line_hear_of_each_other_without_a_bus
         await revoked_everywhere(pair)
 
 
+@pytest.mark.slow
 async def test_redis_hastens_it_and_may_come_and_go(
     empty_database: str, redis: RedisServer, tmp_path: Path
 ) -> None:

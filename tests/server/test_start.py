@@ -90,6 +90,7 @@ def modules_when_served(data_dir: Path) -> set[str]:
     return set(printed.splitlines()[-1].split())
 
 
+@pytest.mark.slow
 def test_what_is_served_loads_neither_pydantic_nor_typer(tmp_path: Path) -> None:
     """They cost 10 MB. The first start, which seeds the prices, may load the one."""
     modules_when_served(tmp_path)

@@ -139,6 +139,7 @@ async def everybody_reports(services: Services, turn: int) -> None:
 
 
 # What waits for a client is no matter of the store's.
+@pytest.mark.slow
 @pytest.mark.parametrize("template", ["sqlite"], indirect=True)
 async def test_a_minute_without_reading_costs_nothing_and_ends_with_the_newest_state(
     services: Services, time: Time, port: int, execute: Execute

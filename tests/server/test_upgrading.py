@@ -4,6 +4,8 @@ import asyncio
 import sqlite3
 from pathlib import Path
 
+import pytest
+
 from db.engine import Database
 from db.migrate import newest_revision
 from tests.fault.serving import ServerProcess, server_process
@@ -12,6 +14,7 @@ from trunkline.processes.schema_watch import schema_changed
 _NEWER = "UPDATE alembic_version SET version_num = '9999'"
 
 
+@pytest.mark.slow
 async def test_a_server_stops_when_a_newer_version_has_migrated_and_does_not_start_again(
     tmp_path: Path,
 ) -> None:

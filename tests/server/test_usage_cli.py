@@ -225,6 +225,7 @@ def test_a_reader_that_has_had_enough_ends_an_export_quietly(command_line: Comma
         assert process.stderr.read() == ""
 
 
+@pytest.mark.slow
 async def test_a_killed_import_kept_its_pages_and_a_second_run_completes(
     command_line: CommandLine,
 ) -> None:
@@ -263,6 +264,7 @@ async def test_ctrl_c_ends_an_import_that_waits_and_says_what_is_in(
     assert "Traceback" not in said
 
 
+@pytest.mark.slow
 def test_both_work_beside_a_running_server(tmp_path: Path) -> None:
     with running_server(tmp_path) as server:
         environment = server.environment

@@ -334,6 +334,7 @@ async def test_an_import_that_sends_nothing_is_given_up() -> None:
     assert refused.value.status == 408
 
 
+@pytest.mark.slow
 async def test_a_client_that_goes_away_ends_the_work(served: Served) -> None:
     lines = b"".join(line(f"key-{number}") for number in range(20_000))
     await served.import_(lines)

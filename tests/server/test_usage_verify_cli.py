@@ -88,6 +88,7 @@ async def test_right_totals_are_said_to_be(recorded: Services, environment: dict
     assert done.stdout == f"{DAYS} days verified, 0 differences\n"
 
 
+@pytest.mark.slow
 async def test_differences_are_told_and_mended(
     recorded: Services, environment: dict[str, str]
 ) -> None:
@@ -187,6 +188,7 @@ TOTALS = """{ usageSeries(input: {
 }) { totals { requests inputTokens } } }"""
 
 
+@pytest.mark.slow
 def test_it_works_while_a_server_records(tmp_path: Path) -> None:
     with running_server(tmp_path) as server:
         recorded = 0

@@ -24,6 +24,7 @@ def collected() -> Iterator[None]:
     gc.collect()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 async def test_random_operations_get_the_same_answers(seed: int) -> None:
     tally = await compare(500, seed, None, sets=6)

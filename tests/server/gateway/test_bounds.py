@@ -87,6 +87,7 @@ async def test_a_token_has_a_rate_and_is_told_when_to_come_back(sqlite_database:
         assert len(world.seen) == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 async def test_a_request_ends_with_the_access_that_it_came_with(
     world: World, endpoint: str

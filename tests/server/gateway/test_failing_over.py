@@ -189,6 +189,7 @@ async def test_a_stream_that_is_silent_for_thirty_seconds_is_cut(world: World) -
     assert (attempt.outcome, attempt.milliseconds) == ("TIMEOUT", 30_000)
 
 
+@pytest.mark.slow
 async def test_no_connection_in_time_is_a_timeout(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

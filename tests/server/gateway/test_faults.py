@@ -114,6 +114,7 @@ async def test_a_whole_answer_that_is_broken_is_never_passed_on(
         assert [one.outcome for one in attempts] == ["TRANSIENT", None], fault
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 async def test_what_is_harmless_is_mended_on_the_way(world: World, kind: ProviderKind) -> None:
     await world.chain("first", "second", kind=kind)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 from sqlalchemy import func, select
 
 from db.engine import Database
@@ -36,6 +37,7 @@ COMMITS_BEFORE_THE_KILL = 6
 AFTERWARDS = 20
 
 
+@pytest.mark.slow
 async def test_a_killed_gateway_has_counted_what_had_ended(
     database_url: str, tmp_path: Path
 ) -> None:

@@ -55,6 +55,7 @@ GOOD: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PROTOCOLS)
 @given(fields=FIELDS)
 def test_any_field_may_hold_anything(name: str, fields: dict[str, Any]) -> None:

@@ -71,6 +71,7 @@ def test_a_server_that_shows_and_traces_nothing_loads_none_of_it() -> None:
     assert found.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 async def test_a_server_sends_its_last_spans_when_it_stops(tmp_path: Path) -> None:
     async with receiving() as receiver:
         context = serving(

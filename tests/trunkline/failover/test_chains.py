@@ -208,6 +208,7 @@ def test_names_become_slugs(name: str, slug: str) -> None:
     assert slug_of(name) == slug
 
 
+@pytest.mark.slow
 async def test_two_hundred_unconditional_updates_all_count(services: Services) -> None:
     chain = await make_chain(services, await make_models(services, 1))
     await asyncio.gather(

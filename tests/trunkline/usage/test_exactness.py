@@ -24,6 +24,7 @@ from trunkline.usage.totals import Sums
 from trunkline.usage.windows import Span, WindowRequest, window_of
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(
     zone=st.sampled_from(ZONES),
@@ -56,6 +57,7 @@ async def world(services: Services, clock: SetClock) -> StoryWorld:
     return await make_world(services, clock)
 
 
+@pytest.mark.slow
 @settings(
     max_examples=40,
     deadline=None,

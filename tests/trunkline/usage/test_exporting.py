@@ -381,6 +381,7 @@ async def test_pages_are_read_along_the_index(services: Services) -> None:
     assert not [plan for plan in plans if "TEMP B-TREE" in plan]
 
 
+@pytest.mark.slow
 async def test_memory_stays_the_same_however_many_events(services: Services) -> None:
     async def peak() -> int:
         tracemalloc.start()

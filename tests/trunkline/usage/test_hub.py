@@ -331,6 +331,7 @@ async def test_whoever_leaves_at_once_leaves_no_task(services: Services, time: T
     assert not services.events._subscriptions
 
 
+@pytest.mark.slow
 async def test_subscribers_that_stopped_reading_hold_nearly_nothing_of_their_own(
     services: Services, time: Time, computed: Counted
 ) -> None:

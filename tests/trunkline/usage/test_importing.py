@@ -266,6 +266,7 @@ async def peak_of(path: Path, count: int, *, bad: bool) -> int:
     return peak
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bad", [False, True])
 async def test_memory_stays_the_same_however_long_the_file(tmp_path: Path, bad: bool) -> None:
     """Every line is refused, by the decoder or by the checks: that must not pile up either."""

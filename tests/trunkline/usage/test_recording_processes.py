@@ -3,6 +3,8 @@
 import asyncio
 import sys
 
+import pytest
+
 from db.engine import Database
 from db.usage import UsageCondition
 from db.usage_rollups import sum_groups
@@ -16,6 +18,7 @@ from trunkline.usage.windows import HOUR
 PROCESSES = 4
 
 
+@pytest.mark.slow
 async def test_processes_that_record_the_same_events_at_once_count_each_once(
     services: Services, database_url: str
 ) -> None:

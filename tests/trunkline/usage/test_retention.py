@@ -100,6 +100,7 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "BATCH", 100)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_batches")
 async def test_events_go_and_totals_stay(history: Services, clock: SetClock) -> None:
     before = await everything(history, clock)

@@ -286,6 +286,7 @@ async def test_what_expires_before_it_is_mended_is_left_alone(
     assert (await series(services)).totals.requests == before
 
 
+@pytest.mark.slow
 async def test_many_events_in_an_hour_are_added_page_by_page(services: Services) -> None:
     at = FIRST + timedelta(hours=5)
     for begin in (1_000, 4_000):
@@ -331,6 +332,7 @@ async def test_nothing_is_called_wrong_while_usage_is_recorded(
     assert recorders[0] > begun
 
 
+@pytest.mark.slow
 async def test_usage_that_is_recorded_while_others_are_mended_is_counted_once(
     services: Services, recorders: list[int]
 ) -> None:
