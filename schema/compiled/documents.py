@@ -25,6 +25,9 @@ from schema.compiled.shapes import READ_BY_US
 from schema.compiled_input.variables import VariableReader
 
 MOST_DOCUMENTS = 256
+MOST_LONG = 4
+"""Of documents whose text is longer than `LONGEST_OF_MANY` characters."""
+LONGEST_OF_MANY = 16_384
 MOST_PLANS = 16
 """Of one document: one for each choice that its `@include` and `@skip` were asked for."""
 
@@ -96,12 +99,20 @@ class PreparedDocument:
                 waiting += node.selection_set.selections
 
 
+_Kept = OrderedDict[tuple[int, int, str | None], PreparedDocument]
+
+
 class PreparedDocuments:
-    """The documents last executed, found by identity: a parser that caches gives the same again."""
+    """The documents last executed, found by identity: a parser that caches gives the same again.
+
+    Of long ones a few: what is prepared holds its document, which takes up to some seventy times
+    its text's length in memory.
+    """
 
     def __init__(self, most: int = MOST_DOCUMENTS) -> None:
         self._most = most
-        self._prepared: OrderedDict[tuple[int, int, str | None], PreparedDocument] = OrderedDict()
+        self._prepared: _Kept = OrderedDict()
+        self._long: _Kept = OrderedDict()
 
     def prepared(
         self, schema: GraphQLSchema, document: DocumentNode, operation_name: str | None
@@ -113,13 +124,23 @@ class PreparedDocuments:
         if found is not None:
             self._prepared.move_to_end(key)
             return found
+        found = self._long.get(key)
+        if found is not None:
+            self._long.move_to_end(key)
+            return found
         operation = _chosen(document, operation_name)
         if operation is None:
             return None
-        found = self._prepared[key] = PreparedDocument(schema, document, operation)
-        if len(self._prepared) > self._most:
-            self._prepared.popitem(last=False)
+        found = PreparedDocument(schema, document, operation)
+        kept, most = (self._long, MOST_LONG) if _is_long(document) else (self._prepared, self._most)
+        kept[key] = found
+        if len(kept) > most:
+            kept.popitem(last=False)
         return found
+
+
+def _is_long(document: DocumentNode) -> bool:
+    return document.loc is not None and document.loc.end > LONGEST_OF_MANY
 
 
 def _chosen(document: DocumentNode, name: str | None) -> OperationDefinitionNode | None:

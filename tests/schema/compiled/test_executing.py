@@ -17,7 +17,7 @@ from strawberry.execution import optimized_is_awaitable
 from strawberry.extensions import ParserCache, SchemaExtension
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-from schema.compiled.documents import MOST_PLANS, PreparedDocuments
+from schema.compiled.documents import MOST_LONG, MOST_PLANS, PreparedDocuments
 from schema.compiled.executing import CompiledExecution
 from schema.compiled.promises import Promises
 from schema.compiled.purity import pure
@@ -180,6 +180,17 @@ async def test_what_is_kept_is_bounded() -> None:
     prepared = Counting.documents.prepared(schema._schema, document, None)
     assert prepared is not None
     assert len(prepared._plans) == MOST_PLANS
+
+
+async def test_a_few_long_documents_are_kept() -> None:
+    documents = PreparedDocuments()
+    long = [parse(f"# {'long ' * 4_000}\n{{ a{number}: __typename }}") for number in range(10)]
+    kept = [documents.prepared(schema._schema, document, None) for document in long]
+    assert [
+        documents.prepared(schema._schema, document, None) is found
+        for document, found in zip(long[-MOST_LONG:], kept[-MOST_LONG:], strict=True)
+    ] == [True] * MOST_LONG
+    assert documents.prepared(schema._schema, long[0], None) is not kept[0], "forgotten"
 
 
 class FirmRow:
