@@ -83,9 +83,15 @@ class GraphQLOverSocket:
         gc.collect()
 
     async def _admit(self, socket: WebSocket) -> Viewer | None:
+        self._require_place()
+        viewer = await self._gate.recognize(socket)
+        # Others may have come in while the store was asked who this is.
+        self._require_place()
+        return viewer
+
+    def _require_place(self) -> None:
         if self.open >= self._most_sockets:
             raise Rejected(503, "too many sockets are open", headers={"Retry-After": "5"})
-        return await self._gate.recognize(socket)
 
     async def _serve(self, socket: WebSocket, viewer: Viewer | None) -> None:
         if SUBPROTOCOL not in socket.scope["subprotocols"]:

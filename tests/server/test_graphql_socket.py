@@ -12,6 +12,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from server.conversation import MOST_OPERATIONS
+from server.graphql_socket import SUBPROTOCOL, GraphQLOverSocket
 
 
 async def said(connection: ClientConnection) -> Any:
@@ -323,6 +324,53 @@ async def test_sockets_are_limited_before_they_are_accepted(make_running_server:
             await asyncio.sleep(0.01)
     else:
         raise AssertionError("a socket that closed makes room for another")
+
+
+async def test_sockets_that_come_at_once_are_limited_too() -> None:
+    known = asyncio.Event()
+
+    class SlowGate:
+        async def recognize(self, _connection: object) -> None:
+            await known.wait()
+
+    said: list[tuple[str, int | None]] = []
+
+    async def send(message: Any) -> None:
+        said.append((message["type"], message.get("status")))
+        if message["type"] == "websocket.accept":
+            await asyncio.Event().wait()
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    parts: Any = (None, SlowGate(), None, None)
+    sockets = GraphQLOverSocket(*parts, most_sockets=2)
+    extensions: dict[str, Any] = {"websocket.http.response": {}}
+    serving = [
+        asyncio.create_task(
+            sockets(
+                {
+                    "type": "websocket",
+                    "subprotocols": [SUBPROTOCOL],
+                    "extensions": extensions,
+                    "state": {"request_id": str(number)},
+                },
+                receive,
+                send,
+            )
+        )
+        for number in range(5)
+    ]
+    await asyncio.sleep(0)
+    known.set()
+    await asyncio.wait(serving, timeout=0.1)
+    assert sockets.open == 2
+    assert said.count(("websocket.accept", None)) == 2
+    assert said.count(("websocket.http.response.start", 503)) == 3
+    for one in serving:
+        one.cancel()
+    await asyncio.gather(*serving, return_exceptions=True)
+    assert sockets.open == 0
 
 
 async def test_a_socket_elsewhere_is_a_404(server: Any) -> None:
