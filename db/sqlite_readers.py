@@ -5,6 +5,7 @@ state of the store.
 import asyncio
 import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy.exc import OperationalError
@@ -62,8 +63,10 @@ class SqliteReaders:
         try:
             return await asyncio.shield(opening)
         except asyncio.CancelledError:
-            # It takes a moment, and whoever leaves it half open leaves it open for good.
-            await self._give_back(await opening)
+            # It takes a moment, and whoever leaves it half open leaves it open for good. That it
+            # can't be opened is no news to who is cancelled.
+            with suppress(sqlite3.Error):
+                await self._give_back(await opening)
             raise
 
     async def _give_back(self, connection: OneTripConnection) -> None:
@@ -76,8 +79,12 @@ class SqliteReaders:
 async def _open(path: str, options: Mapping[str, Any]) -> OneTripConnection:
     connection = connected(path, reads=True, isolation_level=None, **options)
     await connection
-    for pragma in (*PRAGMAS, READ_ONLY):
-        await connection.run(f"PRAGMA {pragma}", (), many=False)
+    try:
+        for pragma in (*PRAGMAS, READ_ONLY):
+            await connection.run(f"PRAGMA {pragma}", (), many=False)
+    except BaseException:
+        await connection.close()
+        raise
     return connection
 
 
