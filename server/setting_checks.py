@@ -4,7 +4,7 @@ what to do.
 
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from server.secret_setting import Secret
 
@@ -44,7 +44,8 @@ def _host(value: str) -> str:
 
 def _hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
     for host in hosts:
-        if "/" in host or "*" in host or urlsplit(f"//{host}").hostname is None:
+        parts = _split(f"//{host}")
+        if "/" in host or "*" in host or parts is None or parts.hostname is None:
             raise ValueError(
                 "give host names separated by commas, each with a port or without: "
                 "trunkline.example.com,localhost:8787"
@@ -52,10 +53,17 @@ def _hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
     return hosts
 
 
-def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
+def _origins(given: tuple[str, ...]) -> tuple[str, ...]:
+    # As browsers write them: CORS compares them letter by letter.
+    origins = tuple(origin.lower() for origin in given)
     for origin in origins:
-        parts = urlsplit(origin)
-        if parts.scheme not in {"http", "https"} or origin != f"{parts.scheme}://{parts.netloc}":
+        parts = _split(origin)
+        if (
+            parts is None
+            or parts.scheme not in {"http", "https"}
+            or parts.hostname is None
+            or origin != f"{parts.scheme}://{parts.netloc}"
+        ):
             raise ValueError(
                 "give origins separated by commas, each a scheme and a host without a path: "
                 "https://dashboard.example.com,http://localhost:5173"
@@ -72,6 +80,13 @@ CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "allowed_origins": _origins,
 }
 """By the names of settings."""
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        return urlsplit(url)
+    except ValueError:  # An address in brackets that are not closed.
+        return None
 
 
 def _names_a_file(url: str) -> bool:

@@ -139,6 +139,27 @@ def test_what_is_no_number_of_seconds(monkeypatch: pytest.MonkeyPatch, value: st
     assert read_settings().shutdown_seconds == 2.5
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("ALLOWED_ORIGINS", "https://", "give origins separated by commas"),
+        ("ALLOWED_ORIGINS", "http://[::1", "give origins separated by commas"),
+        ("ALLOWED_HOSTS", "[::1", "give host names separated by commas"),
+    ],
+)
+def test_what_is_no_host_says_what_to_give(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(f"TRUNKLINE_{name}", value)
+    with pytest.raises(BadSettings, match=f"^TRUNKLINE_{name}: {said}"):
+        read_settings()
+
+
+def test_an_origin_is_taken_as_browsers_send_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRUNKLINE_ALLOWED_ORIGINS", "https://Dashboard.Example,HTTP://localhost:1")
+    assert read_settings().allowed_origins == ("https://dashboard.example", "http://localhost:1")
+
+
 def test_a_flag_that_is_no_setting_is_a_mistake_of_ours() -> None:
     with pytest.raises(TypeError, match="colour"):
         read_settings(colour="blue")
