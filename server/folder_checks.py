@@ -12,6 +12,8 @@ from server.key_file import SECRET_KEY_FILE
 from server.settings import PREFIX, Settings
 from server.store_commands import is_served
 
+AS_OWNER = "run as the server's user, or give the folder to it with chown"
+"""What to do where files can't be looked at."""
 _FEW_BYTES = 1 << 30
 _TOO_FEW_BYTES = 100 << 20
 _BIG_WAL_BYTES = 1 << 30
@@ -21,7 +23,12 @@ _MIB = 1 << 20
 def folder_findings(settings: Settings) -> Iterator[Finding]:
     """Look at the data directory, the modes of its files and the space that is left."""
     folder = settings.data_dir
-    if not folder.is_dir():
+    try:
+        is_there = folder.is_dir()
+    except OSError as error:  # A folder before it is closed to this user.
+        yield bad("data directory", f"{folder} can't be read: {error.strerror}", AS_OWNER)
+        return
+    if not is_there:
         if settings.database_path is None and settings.secret_keys and settings.admin_token:
             yield good("data directory", "none is needed: everything is in the settings")
         else:
@@ -32,8 +39,11 @@ def folder_findings(settings: Settings) -> Iterator[Finding]:
             )
         return
     yield _owned(folder)
-    yield from _open_to_others(settings)
-    yield from _space(settings)
+    try:
+        yield from _open_to_others(settings)
+        yield from _space(settings)
+    except OSError as error:
+        yield bad("files", f"{error.filename} can't be read: {error.strerror}", AS_OWNER)
 
 
 def _owned(folder: Path) -> Finding:
@@ -42,7 +52,7 @@ def _owned(folder: Path) -> Finding:
         return bad(
             "data directory",
             f"{folder} can't be read and written by this user",
-            "run as the server's user, or give the folder to it with chown",
+            AS_OWNER,
         )
     mode = stat.S_IMODE(found.st_mode)
     if mode & 0o077:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from db.change_counters import read_counters
 from db.engine import Connection, Database
@@ -14,6 +15,7 @@ from db.sealed import SealedValue, sealed_values
 from server.credentials import held_secrets
 from server.failures import CannotStart
 from server.findings import Finding, bad, doubtful, good
+from server.folder_checks import AS_OWNER
 from server.key_file import KeyFile
 from server.secret_check import named, unreadable_among
 from server.settings import PREFIX, Settings
@@ -37,10 +39,10 @@ class StoreChecks:
 
     async def run(self) -> AsyncIterator[Finding]:
         """Look at the database, the clock and the secrets."""
-        path = self._settings.database_path
         sealed: list[SealedValue] = []
-        if path is not None and not path.is_file():
-            yield bad("database", f"there is no {path}", "start `trunkline serve` once")
+        missing = _missing(self._settings.database_path)
+        if missing is not None:
+            yield missing
         else:
             try:
                 async with _examined(self._settings.database_url) as connection:
@@ -74,6 +76,15 @@ class StoreChecks:
                 "--forget-unreadable` remove what can't be read",
             )
         return _of_keys(secrets, key_file, where, sealed)
+
+
+def _missing(path: Path | None) -> Finding | None:
+    try:
+        if path is None or path.is_file():
+            return None
+    except OSError as error:  # Its folder, or one before that, is closed to this user.
+        return bad("database", f"{path} can't be read: {first_line_of(error)}", AS_OWNER)
+    return bad("database", f"there is no {path}", "start `trunkline serve` once")
 
 
 def _of_keys(

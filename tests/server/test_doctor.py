@@ -1,6 +1,8 @@
 """`trunkline doctor`: says what is wrong and what to do, and changes nothing."""
 
+import errno
 import json
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -91,6 +93,32 @@ def test_the_command_prints_json_and_exits_1_where_something_fails(
     assert doctor.run_doctor(providers=False, as_json=True, database_url="mysql://h/d") == 1
     (told,) = json.loads(capsys.readouterr().out)["checks"]
     assert (told["check"], told["health"]) == ("settings", "FAIL")
+
+
+@pytest.mark.parametrize("closed", ["the data directory", "a folder before it"])
+def test_who_is_another_user_is_told_so(
+    data_dir: Path,
+    closed: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shut = data_dir if closed == "the data directory" else data_dir.parent
+    stat = Path.stat
+
+    def refused(path: Path, **options: Any) -> os.stat_result:
+        if shut in path.parents:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refused)
+    monkeypatch.setattr(os, "access", lambda _path, _mode: False)
+    assert doctor.run_doctor(providers=False, as_json=True, data_dir=data_dir) == 1
+    told = json.loads(capsys.readouterr().out)
+    failing = {one["check"]: one for one in told["checks"] if one["health"] == "FAIL"}
+    assert {"data directory", "database", "secrets"} <= set(failing)
+    assert "can't be read" in failing["data directory"]["message"]
+    assert "Permission denied" in failing["database"]["message"]
+    assert "the server's user" in failing["database"]["advice"]
 
 
 def loosen(folder: Path) -> None:
