@@ -8,6 +8,7 @@ from contextlib import aclosing
 
 import structlog
 
+from db.failing import StoreUnavailable
 from db.vocabulary import GatewayEndpoint
 from trunkline.errors import TrunklineError
 from trunkline.gateway.exchange import Caller
@@ -38,8 +39,9 @@ async def _send(services: Services, models: Sequence[str], agents: Sequence[str]
         model = dice.choice(models)
         try:
             await _one_request(services, model, dice.choice(agents), dice)
-        except TrunklineError as error:
-            # Somebody deleted or changed what this uses, or pulled it down; the next may find it.
+        except (TrunklineError, StoreUnavailable) as error:
+            # Somebody deleted or changed what this uses, or pulled it down, or the store has a bad
+            # moment; the next may find it.
             log.info("a simulated request had no answer", model=model, reason=str(error))
 
 
