@@ -121,7 +121,7 @@ async def open_embeddings(
     endpoint = GatewayEndpoint.EMBEDDINGS
     asked = embeddings.read_request(body)
     runnable = await admit(services, endpoint, body, caller, streamed=False)
-    wire = EmbeddingsWire(asked, body)
+    wire = EmbeddingsWire(asked)
     return Exchange(services, wire, runnable, caller, endpoint, began=began)
 
 
