@@ -10,9 +10,11 @@ from db.vocabulary import ProviderKind
 from server.simulated.script import Sequel
 from server.simulated.timing import SkippedTiming
 from tests.server.gateway.world import KINDS, World
+from trunkline.catalog.changes import delete_model
 from trunkline.failover.breakers import CircuitOf
+from trunkline.failover.chains import delete_chain
 from trunkline.failover.steps import StepInput
-from trunkline.providers.changes import ProviderUpdate, update_provider
+from trunkline.providers.changes import ProviderUpdate, delete_provider, update_provider
 from trunkline.providers.testing import ConnectionToTest, run_connection_test
 
 
@@ -122,6 +124,29 @@ async def test_a_test_that_succeeds_lets_requests_in_again_at_once(world: World)
     await run_connection_test(world.services, ConnectionToTest(provider_id=provider))
     await until_closed(world, CircuitOf.PROVIDER, provider)
     assert (await world.ask()).status == 200
+
+
+@pytest.mark.parametrize("heard", [True, False])
+async def test_what_is_deleted_leaves_no_circuit_behind(
+    world: World, heard: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain = await world.chain("first", max_retries=0)
+    custom = await world.chain("second", slug="of-another", kind=ProviderKind.OLLAMA)
+    world.script(first=["model-not-found"], second=["model-not-found"])
+    await world.ask()
+    await world.ask(model="chain/of-another")
+    breakers = world.services.gateway.breakers
+    assert [*breakers.states()] == [(CircuitOf.MODEL, one, "OPEN") for one in (1, 2)]
+    if not heard:  # Another server's poll knows the kind alone.
+        bus = world.services.events
+        monkeypatch.setattr(bus, "publish", lambda *events: bus.missed(*map(type, events)))
+    for one in (chain, custom):
+        await delete_chain(world.services, one.id, None)
+    await delete_model(world.services, custom.steps[0].model_id, None)
+    await delete_provider(
+        world.services, await world.provider(ProviderKind.OPENAI_COMPATIBLE), None
+    )
+    await world.until(lambda: not [*breakers.states()])
 
 
 async def until_closed(world: World, of: CircuitOf, one: int) -> None:
