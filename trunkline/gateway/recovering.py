@@ -35,7 +35,10 @@ class Recovery:
     async def run(self) -> None:
         """Look whenever providers or models change, until cancelled."""
         with self._services.events.subscribe(ProviderChanged, ModelChanged) as changes:
-            await self._note_all()
+            try:
+                await self._note_all()
+            except Exception:  # Nothing is noted then, and each is looked at when it changes.
+                log.exception("circuits could not be looked after")
             async for event in changes:
                 try:
                     match event:

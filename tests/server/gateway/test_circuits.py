@@ -2,18 +2,23 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from db.engine import Connection
+from db.failing import StoreUnavailable
 from db.vocabulary import ProviderKind
 from server.simulated.script import Sequel
 from server.simulated.timing import SkippedTiming
 from tests.server.gateway.world import KINDS, World
 from trunkline.catalog.changes import delete_model
-from trunkline.failover.breakers import CircuitOf
+from trunkline.failover.breakers import Breakers, CircuitOf
 from trunkline.failover.chains import delete_chain
+from trunkline.failover.classes import AttemptFailure, FailureClass
 from trunkline.failover.steps import StepInput
+from trunkline.gateway.recovering import Recovery
 from trunkline.providers.changes import ProviderUpdate, delete_provider, update_provider
 from trunkline.providers.testing import ConnectionToTest, run_connection_test
 
@@ -147,6 +152,32 @@ async def test_what_is_deleted_leaves_no_circuit_behind(
         world.services, await world.provider(ProviderKind.OPENAI_COMPATIBLE), None
     )
     await world.until(lambda: not [*breakers.states()])
+
+
+async def test_circuits_are_looked_after_though_the_store_was_away_at_first(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = await world.provider(ProviderKind.OPENAI_COMPATIBLE)
+    breakers = Breakers(world.time.now)
+    services = world.services
+    services = replace(services, gateway=replace(services.gateway, breakers=breakers))
+    asked = asyncio.Event()
+
+    async def away(_connection: Connection) -> None:
+        asked.set()
+        raise StoreUnavailable("it is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("trunkline.gateway.recovering.stored_providers.all_providers", away)
+        recovering = asyncio.ensure_future(Recovery(services).run())
+        await asyncio.wait_for(asked.wait(), 5)
+    permit = breakers.admit(1, provider)
+    assert permit is not None
+    permit.failed(AttemptFailure(FailureClass.UNAVAILABLE, 401, None, "bad key", scope="provider"))
+    await update_provider(services, ProviderUpdate(id=provider, api_key="another"))
+    await world.until(lambda: breakers.health(CircuitOf.PROVIDER, provider).state == "CLOSED")
+    recovering.cancel()
+    await asyncio.wait({recovering})
 
 
 async def until_closed(world: World, of: CircuitOf, one: int) -> None:
