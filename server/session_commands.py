@@ -17,6 +17,7 @@ from trunkline.access.sessions import revoke_session, revoke_sessions
 from trunkline.services import Services
 
 _MOST_LISTED = 1_000
+_LARGEST_NUMBER = 2**63 - 1  # What databases hold.
 _WORDS = {SignInMethod.SIGN_IN_LINK: "link", SignInMethod.ADMIN_TOKEN: "admin token"}
 
 
@@ -43,6 +44,8 @@ def run_revoke(settings: Settings, number: int | None, *, every: bool) -> None:
         raise CannotStart(
             "give the number of a session, as `trunkline session list` has it, or --all"
         )
+    if number is not None and not 0 < number <= _LARGEST_NUMBER:
+        raise CannotStart(f"there is no session {number}: `trunkline session list` numbers them")
 
     async def revoke(services: Services) -> None:
         if number is None:

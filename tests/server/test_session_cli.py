@@ -58,3 +58,14 @@ def test_it_is_said_which(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert "--all" in line
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", ["0", str(2**63), "9" * 100])
+async def test_a_number_that_none_can_have_is_told(
+    sqlite_database: Database, tmp_path: Path, number: str
+) -> None:
+    done = run(tmp_path, "revoke", number)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert f"there is no session {number}: `trunkline session list`" in line

@@ -17,7 +17,7 @@ import structlog
 from db import budget_webhooks as deliveries
 from db import budgets as store
 from db.budget_webhooks import ClaimedDelivery
-from db.budgets import BudgetWebhookRow
+from db.budgets import BudgetRow, BudgetWebhookRow
 from db.engine import Connection
 from db.vocabulary import ChangeKind, WebhookDeliveryStatus
 from trunkline.audit.changes import Change, Changes, updated
@@ -138,7 +138,7 @@ class WebhookSender:
                 attempt = _Attempt(error="the webhook is removed or disabled", over=True)
             else:
                 attempt = await self._attempt(claimed, webhook)
-            await self._note(claimed, attempt)
+            await self._note(claimed, attempt, webhook)
         except Exception:  # The claim ends by itself, and the message is tried again.
             log.exception("a webhook's delivery could not be noted", budget_id=claimed.budget_id)
 
@@ -174,16 +174,21 @@ class WebhookSender:
             answer.status, said, retry_after_seconds(answer.headers.get("retry-after", ""), now)
         )
 
-    async def _note(self, claimed: ClaimedDelivery, attempt: _Attempt) -> None:
+    async def _note(
+        self, claimed: ClaimedDelivery, attempt: _Attempt, tried: BudgetWebhookRow | None
+    ) -> None:
         now = self._services.clock()
-        status = WebhookDeliveryStatus.DELIVERED
-        if attempt.error is not None:
-            ended = attempt.over or claimed.attempts >= MOST_ATTEMPTS
-            status = WebhookDeliveryStatus.FAILED if ended else WebhookDeliveryStatus.PENDING
         pause = self._pause_seconds(claimed.attempts, attempt.wait_seconds)
 
         async def note(connection: Connection) -> Change[None]:
             held = await store.lock_budgets(connection, [claimed.budget_id])
+            gone = attempt.http_status == _GONE and _sends_to(held.get(claimed.budget_id), tried)
+            status = WebhookDeliveryStatus.DELIVERED
+            if attempt.error is not None:
+                # Gone is the receiver that was asked: one that was named since has yet to be.
+                over = gone if attempt.http_status == _GONE else attempt.over
+                ended = over or claimed.attempts >= MOST_ATTEMPTS
+                status = WebhookDeliveryStatus.FAILED if ended else WebhookDeliveryStatus.PENDING
             changes: Changes = ()
             mine = await deliveries.finish_attempt(
                 connection,
@@ -193,7 +198,7 @@ class WebhookSender:
                 http_status=attempt.http_status,
                 error=attempt.error,
             )
-            if mine and attempt.http_status == _GONE:
+            if mine and gone:
                 await store.disable_webhook(connection, claimed.budget_id, now=now)
                 await deliveries.fail_pending(
                     connection, claimed.budget_id, error=attempt.error or ""
@@ -235,6 +240,12 @@ class WebhookSender:
         if due is not None:
             remaining = (due - self._services.clock()).total_seconds()
         await self._sleep(min(max(remaining, 0.0), LONGEST_SLEEP_SECONDS))
+
+
+def _sends_to(budget: BudgetRow | None, tried: BudgetWebhookRow | None) -> bool:
+    """Whether the budget's alerts still go where one was tried to be sent."""
+    webhook = None if budget is None else budget.webhook
+    return webhook is not None and tried is not None and webhook.url == tried.url
 
 
 def _told(error: OutgoingError) -> str:

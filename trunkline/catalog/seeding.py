@@ -29,11 +29,12 @@ async def seed_catalog(
 ) -> None:
     """Add the models that the price data knows for this provider, and refresh those it knew.
 
-    Models that came from elsewhere keep all but their price, where that is the data's.
+    Models that came from elsewhere, or that it doesn't know any more, keep all but their price,
+    where that is the data's.
     """
-    if provider.known_provider is None:
-        return
-    known = {model.wire_name: model for model in catalog.models(provider.known_provider, now)}
+    known: dict[str, KnownModel] = {}
+    if provider.known_provider is not None:
+        known = {model.wire_name: model for model in catalog.models(provider.known_provider, now)}
     present = await store.models_of_provider(connection, provider.id)
     missing = [
         known_row(model, source=ModelSource.CATALOG)
@@ -47,11 +48,9 @@ async def seed_catalog(
         if name in present and (row := _refreshed(present[name], model)) is not None
     } | {
         model.id: row
-        for model in present.values()
-        if model.source is not ModelSource.CATALOG
-        and (
-            row := _repriced(model, price_without_override(catalog, provider, model.wire_name, now))
-        )
+        for name, model in present.items()
+        if (model.source is not ModelSource.CATALOG or name not in known)
+        and (row := _repriced(model, price_without_override(catalog, provider, name, now)))
         is not None
     }
     await store.refresh_models(connection, changed, now=now)

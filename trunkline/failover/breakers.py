@@ -57,6 +57,9 @@ class Breakers:
         self._circuits: dict[tuple[CircuitOf, int], Circuit] = {}
         # Attempts of all of a provider's models together.
         self._traffic: dict[int, Recent] = {}
+        # How often any was reset, and when in that count each was for the last time.
+        self.resets = 0
+        self._reset_at: dict[tuple[CircuitOf, int], int] = {}
 
     def admit(self, model_id: int, provider_id: int, *, forced: bool = False) -> "Permit | None":
         """Leave to try this model now, or None: it is open. Whoever gets a permit ends it.
@@ -127,7 +130,11 @@ class Breakers:
         recent.note(self._timer(), failed=not succeeded)
 
     def reset(self, of: CircuitOf, one: int) -> None:
-        """Close it: its configuration changed, or a test of its connection succeeded."""
+        """Close it: its configuration changed, or a test of its connection succeeded. Attempts that
+        are under way began before that, and say nothing of it any more.
+        """
+        self.resets += 1
+        self._reset_at[of, one] = self.resets
         circuit = self._circuits.get((of, one))
         if circuit is not None:
             self._changed((of, one), circuit.close)
@@ -135,8 +142,13 @@ class Breakers:
     def forget(self, of: CircuitOf, one: int) -> None:
         """It was deleted."""
         self._circuits.pop((of, one), None)
+        self._reset_at.pop((of, one), None)
         if of is CircuitOf.PROVIDER:
             self._traffic.pop(one, None)
+
+    def was_reset_since(self, key: tuple[CircuitOf, int], resets: int) -> bool:
+        """Whether it was reset since there had been so many resets in all."""
+        return self._reset_at.get(key, 0) > resets
 
     def note(self, key: tuple[CircuitOf, int], change: Callable[[Circuit, float], None]) -> None:
         """Change a circuit, and tell of it where its state is another by then."""
@@ -161,7 +173,7 @@ class Permit:
     cancelled, and frees the place of a probe.
     """
 
-    __slots__ = ("_breakers", "_model", "_probes", "_provider")
+    __slots__ = ("_breakers", "_model", "_probes", "_provider", "_resets")
 
     def __init__(
         self,
@@ -174,6 +186,7 @@ class Permit:
         self._model = (CircuitOf.MODEL, model_id)
         self._provider = (CircuitOf.PROVIDER, provider_id)
         self._probes = probes
+        self._resets = breakers.resets
 
     def succeeded(self, latency_ms: float) -> None:
         """The first token came, or a whole answer."""
@@ -192,6 +205,8 @@ class Permit:
             asked = failure.wait_seconds
             longer = asked if asked is not None and asked > LONGEST_WAIT_SECONDS else None
             for key in self._concerned():
+                if self._is_late_for(key):
+                    continue
                 probe = key in self._probes
 
                 def fail(circuit: Circuit, now: float, *, probe: bool = probe) -> None:
@@ -203,7 +218,8 @@ class Permit:
     def end(self) -> None:
         """It is over."""
         for key in self._probes:
-            self._breakers.note(key, lambda circuit, _now: circuit.end_probe())
+            if not self._is_late_for(key):
+                self._breakers.note(key, lambda circuit, _now: circuit.end_probe())
         self._probes = frozenset()
 
     def _unavailable(self, scope: str) -> None:
@@ -211,25 +227,32 @@ class Permit:
         if scope == "step":
             return
         key = self._provider if scope == "provider" else self._model
+        if self._is_late_for(key):
+            return
         probe = key in self._probes
         self._breakers.note(key, lambda circuit, now: circuit.unavailable(now, probe=probe))
         self._probes -= {key}
         if scope == "model" and self._provider in self._probes:
             # It knows its models, so it lets us in.
+            let_in = not self._is_late_for(self._provider)
             self._breakers.note(
-                self._provider, lambda circuit, now: circuit.works(now, None, probe=True)
+                self._provider, lambda circuit, now: circuit.works(now, None, probe=let_in)
             )
             self._probes -= {self._provider}
 
     def _works(self, latency_ms: float | None) -> None:
         for key in self._concerned():
-            probe = key in self._probes
+            probe = key in self._probes and not self._is_late_for(key)
 
             def work(circuit: Circuit, now: float, *, probe: bool = probe) -> None:
                 circuit.works(now, latency_ms, probe=probe)
 
             self._breakers.note(key, work)
         self._probes = frozenset()
+
+    def _is_late_for(self, key: tuple[CircuitOf, int]) -> bool:
+        """Whether the circuit was reset since: it is another configuration's now."""
+        return self._breakers.was_reset_since(key, self._resets)
 
     def _concerned(self) -> tuple[tuple[CircuitOf, int], ...]:
         """The model's circuit, and what else is being probed."""

@@ -27,20 +27,30 @@ class Watchdog:
     cut short, such as the caller's reading.
     """
 
-    __slots__ = ("_call_later", "_cancelling", "_now", "_rang", "_task", "_timer", "_until")
+    __slots__ = (
+        "_call_later",
+        "_cancelling",
+        "_now",
+        "_rang",
+        "_rings_at",
+        "_task",
+        "_timer",
+        "_until",
+    )
 
     def __init__(self, now: Callable[[], float], call_later: CallLater) -> None:
         self._now = now
         self._call_later = call_later
         self._until: float | None = None
         self._timer: Timer | None = None
+        self._rings_at = 0.0
         self._rang = False
 
     def on(self, until: float) -> None:
         """From now on the deadline is this, by the clock of `now`."""
-        earlier = self._until is not None and until < self._until
         self._until = until
-        if self._timer is None or earlier:
+        # A timer that rings too soon looks at the deadline; one that would ring too late is set.
+        if self._timer is None or until < self._rings_at:
             self._set()
 
     def off(self) -> None:
@@ -76,6 +86,7 @@ class Watchdog:
         if self._timer is not None:
             self._timer.cancel()
         assert self._until is not None  # noqa: S101  # it was just set
+        self._rings_at = self._until
         self._timer = self._call_later(max(self._until - self._now(), 0.0), self._ring)
 
     def _ring(self) -> None:

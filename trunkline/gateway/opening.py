@@ -83,7 +83,8 @@ def agent_of(header: str | None, body: JsonObject, otherwise: str) -> str:
     named = metadata.get("agent") if isinstance(metadata, Mapping) else None
     agent = header if header is not None else named if isinstance(named, str) else otherwise
     agent = agent.strip()
-    if len(agent) > LONGEST_NAME or unstorable_character(agent):
+    breaks = any(break_ in agent for break_ in "\r\n\t")
+    if len(agent) > LONGEST_NAME or breaks or unstorable_character(agent):
         raise BadRequestBody(
             f"an agent's name has at most {LONGEST_NAME} printable characters", "metadata.agent"
         )
@@ -121,7 +122,7 @@ async def open_embeddings(
     endpoint = GatewayEndpoint.EMBEDDINGS
     asked = embeddings.read_request(body)
     runnable = await admit(services, endpoint, body, caller, streamed=False)
-    wire = EmbeddingsWire(asked, body)
+    wire = EmbeddingsWire(asked)
     return Exchange(services, wire, runnable, caller, endpoint, began=began)
 
 

@@ -24,6 +24,8 @@ async def checked_prompt(services: Services, prompt: Prompt, access: Access) -> 
     agent = prompt.agent
     if agent is not None:
         agent = problems.text(agent, ("agent",), longest=LONGEST_NAME, required=False) or None
+    if agent is not None and any(break_ in agent for break_ in "\r\n\t"):
+        problems.invalid(("agent",), "agent holds a line break or a tab: remove it")
     if not access.may_name(agent):
         problems.invalid(("agent",), wrong_agent(access))
     problems.refuse_if_any()

@@ -1,7 +1,8 @@
 """Closes circuits that stand open for a configuration that is no more.
 
 A provider that refused its key is asked again as soon as its configuration changes or a test of its
-connection succeeds, here or at another server; and so are its models.
+connection succeeds, here or at another server; and so are its models. What is deleted
+is forgotten.
 """
 
 from datetime import datetime
@@ -11,6 +12,7 @@ import structlog
 from db import models as stored_models
 from db import providers as stored_providers
 from db.provider_rows import ProviderRow
+from db.vocabulary import ChangeKind
 from trunkline.events import Missed, ModelChanged, ProviderChanged
 from trunkline.failover.breakers import CircuitOf
 from trunkline.services import Services
@@ -33,7 +35,10 @@ class Recovery:
     async def run(self) -> None:
         """Look whenever providers or models change, until cancelled."""
         with self._services.events.subscribe(ProviderChanged, ModelChanged) as changes:
-            await self._note_all()
+            try:
+                await self._note_all()
+            except Exception:  # Nothing is noted then, and each is looked at when it changes.
+                log.exception("circuits could not be looked after")
             async for event in changes:
                 try:
                     match event:
@@ -41,6 +46,8 @@ class Recovery:
                             await self.look_at_all()
                         case ProviderChanged():
                             await self.look_at(event.id)
+                        case ModelChanged(kind=ChangeKind.DELETED):
+                            self._breakers.forget(CircuitOf.MODEL, event.id)
                         case ModelChanged():
                             self._breakers.reset(CircuitOf.MODEL, event.id)
                 except Exception:  # It outlives the store's bad moments.
@@ -54,6 +61,8 @@ class Recovery:
         if provider is None:
             self._standings.pop(provider_id, None)
             self._breakers.forget(CircuitOf.PROVIDER, provider_id)
+            # Its models went with it, and nobody tells of each.
+            await self._forget_deleted_models()
             return
         standing = _standing(provider)
         before = self._standings.get(provider_id)
@@ -67,11 +76,20 @@ class Recovery:
             self._breakers.reset(CircuitOf.MODEL, model.id)
 
     async def look_at_all(self) -> None:
-        """Look at each provider."""
+        """Look at each provider, also at those that were there before."""
         async with self._services.database.read() as connection:
             providers = await stored_providers.all_providers(connection)
-        for provider in providers:
-            await self.look_at(provider.id)
+        for provider_id in sorted({*self._standings, *(provider.id for provider in providers)}):
+            await self.look_at(provider_id)
+        await self._forget_deleted_models()
+
+    async def _forget_deleted_models(self) -> None:
+        tried = [one for of, one, _ in self._breakers.states() if of is CircuitOf.MODEL]
+        async with self._services.database.read() as connection:
+            living = await stored_models.load_models(connection, tried)
+        for model_id in tried:
+            if model_id not in living:
+                self._breakers.forget(CircuitOf.MODEL, model_id)
 
     async def _note_all(self) -> None:
         async with self._services.database.read() as connection:

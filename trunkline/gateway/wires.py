@@ -10,7 +10,7 @@ from trunkline.gateway.configuration import GatewayModel
 from trunkline.gateway.conversation import Conversation, JsonObject, Text
 from trunkline.gateway.dialects.speaking import DIALECTS
 from trunkline.gateway.embeddings import EmbeddingsAsked
-from trunkline.gateway.estimating import characters_in
+from trunkline.gateway.estimating import CHARACTERS_PER_TOKEN, characters_in
 from trunkline.gateway.protocols import (
     CannotSay,
     Face,
@@ -142,16 +142,15 @@ class ChatWire:
 class EmbeddingsWire:
     """Texts to embed."""
 
-    __slots__ = ("_asked", "_body")
+    __slots__ = ("_asked",)
 
-    def __init__(self, asked: EmbeddingsAsked, body: JsonObject) -> None:
+    def __init__(self, asked: EmbeddingsAsked) -> None:
         self._asked = asked
-        self._body = body
 
     @property
     def characters(self) -> int:
-        """Of the texts."""
-        return characters_in(self._body.get("input"))
+        """Of the texts, or of what as many tokens are where tokens are given."""
+        return self._asked.estimated_tokens * CHARACTERS_PER_TOKEN
 
     @property
     def largest(self) -> int:
@@ -165,7 +164,9 @@ class EmbeddingsWire:
     def read(self, model: GatewayModel, body: bytes) -> tuple[bytes, Usage | None, int]:
         """The vectors in OpenAI's shape."""
         found = embeddings.read(model.provider.kind, body, self._asked)
-        return embeddings.write(found, model.label), found.usage, 0
+        # An estimate is no word of the provider's.
+        usage = None if found.is_estimated else found.usage
+        return embeddings.write(found, model.label), usage, 0
 
 
 class PromptWire:

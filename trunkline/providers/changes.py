@@ -113,7 +113,7 @@ async def update_provider(services: Services, change: ProviderUpdate) -> Provide
                 current.kind, current.slug, columns["base_url"]
             )
         await store.update_provider(connection, current.id, columns, now=now)
-        if columns.get("known_provider") not in {None, current.known_provider}:
+        if columns.get("known_provider", current.known_provider) != current.known_provider:
             moved = await _present(connection, current.id)
             await seed_catalog(connection, services.catalog, moved, now=now)
         provider = await _present(connection, current.id)

@@ -49,6 +49,6 @@ export function bucketName(start: string, granularity: "QUARTER_HOUR" | "HOUR" |
   const options: Intl.DateTimeFormatOptions =
     granularity === "DAY"
       ? { month: "short", day: "numeric" }
-      : { hour: "2-digit", minute: "2-digit", hour12: false };
+      : { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
   return new Intl.DateTimeFormat("en-US", options).format(new Date(start));
 }

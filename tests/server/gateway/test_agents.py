@@ -31,7 +31,7 @@ async def test_the_header_counts_before_the_body(sqlite_world: World, endpoint: 
 async def test_a_name_that_can_not_be_kept_is_refused(sqlite_world: World) -> None:
     world = sqlite_world
     await world.chain("sim-ok")
-    for name in ("x" * 201, "a\0b"):
+    for name in ("x" * 201, "a\0b", "a\nb", "a\tb"):
         reply = await world.ask(metadata={"agent": name})
         assert (reply.status, reply.error["param"]) == (400, "metadata.agent")
     assert world.seen == []

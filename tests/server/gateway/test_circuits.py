@@ -2,17 +2,24 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from db.engine import Connection
+from db.failing import StoreUnavailable
 from db.vocabulary import ProviderKind
 from server.simulated.script import Sequel
 from server.simulated.timing import SkippedTiming
 from tests.server.gateway.world import KINDS, World
-from trunkline.failover.breakers import CircuitOf
+from trunkline.catalog.changes import delete_model
+from trunkline.failover.breakers import Breakers, CircuitOf
+from trunkline.failover.chains import delete_chain
+from trunkline.failover.classes import AttemptFailure, FailureClass
 from trunkline.failover.steps import StepInput
-from trunkline.providers.changes import ProviderUpdate, update_provider
+from trunkline.gateway.recovering import Recovery
+from trunkline.providers.changes import ProviderUpdate, delete_provider, update_provider
 from trunkline.providers.testing import ConnectionToTest, run_connection_test
 
 
@@ -122,6 +129,55 @@ async def test_a_test_that_succeeds_lets_requests_in_again_at_once(world: World)
     await run_connection_test(world.services, ConnectionToTest(provider_id=provider))
     await until_closed(world, CircuitOf.PROVIDER, provider)
     assert (await world.ask()).status == 200
+
+
+@pytest.mark.parametrize("heard", [True, False])
+async def test_what_is_deleted_leaves_no_circuit_behind(
+    world: World, heard: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain = await world.chain("first", max_retries=0)
+    custom = await world.chain("second", slug="of-another", kind=ProviderKind.OLLAMA)
+    world.script(first=["model-not-found"], second=["model-not-found"])
+    await world.ask()
+    await world.ask(model="chain/of-another")
+    breakers = world.services.gateway.breakers
+    assert [*breakers.states()] == [(CircuitOf.MODEL, one, "OPEN") for one in (1, 2)]
+    if not heard:  # Another server's poll knows the kind alone.
+        bus = world.services.events
+        monkeypatch.setattr(bus, "publish", lambda *events: bus.missed(*map(type, events)))
+    for one in (chain, custom):
+        await delete_chain(world.services, one.id, None)
+    await delete_model(world.services, custom.steps[0].model_id, None)
+    await delete_provider(
+        world.services, await world.provider(ProviderKind.OPENAI_COMPATIBLE), None
+    )
+    await world.until(lambda: not [*breakers.states()])
+
+
+async def test_circuits_are_looked_after_though_the_store_was_away_at_first(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = await world.provider(ProviderKind.OPENAI_COMPATIBLE)
+    breakers = Breakers(world.time.now)
+    services = world.services
+    services = replace(services, gateway=replace(services.gateway, breakers=breakers))
+    asked = asyncio.Event()
+
+    async def away(_connection: Connection) -> None:
+        asked.set()
+        raise StoreUnavailable("it is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("trunkline.gateway.recovering.stored_providers.all_providers", away)
+        recovering = asyncio.ensure_future(Recovery(services).run())
+        await asyncio.wait_for(asked.wait(), 5)
+    permit = breakers.admit(1, provider)
+    assert permit is not None
+    permit.failed(AttemptFailure(FailureClass.UNAVAILABLE, 401, None, "bad key", scope="provider"))
+    await update_provider(services, ProviderUpdate(id=provider, api_key="another"))
+    await world.until(lambda: breakers.health(CircuitOf.PROVIDER, provider).state == "CLOSED")
+    recovering.cancel()
+    await asyncio.wait({recovering})
 
 
 async def until_closed(world: World, of: CircuitOf, one: int) -> None:

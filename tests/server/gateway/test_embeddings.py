@@ -43,9 +43,22 @@ async def test_texts_are_embedded_in_their_order(world: World, kind: ProviderKin
     [attempt] = stored.attempts
     assert attempt.input_tokens > 0
     assert attempt.output_tokens == 0
-    if kind is not ProviderKind.GOOGLE:  # Which doesn't say.
-        assert attempt.input_tokens == body["usage"]["prompt_tokens"]
-        assert not attempt.estimated
+    assert attempt.input_tokens == body["usage"]["prompt_tokens"]
+    assert attempt.estimated is (kind is ProviderKind.GOOGLE)  # Which doesn't say.
+
+
+@pytest.mark.parametrize(("given", "tokens"), [(["word" * 10, "words"], 12), ([7, 8, 9], 3)])
+async def test_what_a_provider_does_not_count_is_estimated_and_marked_so(
+    world: World, given: list[object], tokens: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.chain("embedder")
+    world.script(embedder=["ok"])
+    monkeypatch.setattr("trunkline.gateway.embedding.openai.token_count", lambda _: None)
+    reply = await world.ask(EMBEDDINGS, input=given)
+    assert reply.json()["usage"] == {"prompt_tokens": tokens, "total_tokens": tokens}
+    [attempt] = (await world.stored())[0].attempts
+    assert (attempt.input_tokens, attempt.output_tokens) == (tokens, 0)
+    assert attempt.estimated
 
 
 @pytest.mark.parametrize("kind", WITH_EMBEDDINGS)

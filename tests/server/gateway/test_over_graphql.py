@@ -68,6 +68,16 @@ async def test_a_prompt_runs_through_a_chain_and_is_counted(world: World) -> Non
     assert stored.attempts[1].output_tokens == ran["attempts"][1]["outputTokens"] == 12
 
 
+async def test_a_prompt_s_agent_is_a_name_that_usage_may_be_recorded_for(
+    sqlite_world: World,
+) -> None:
+    world = sqlite_world
+    chain = await world.chain("first")
+    ran = await run(world, chain.id, agent="edi\ntor")
+    assert [(one["code"], one["field"]) for one in ran["userErrors"]] == [("INVALID", ["agent"])]
+    assert world.seen == []
+
+
 async def test_a_prompt_that_nobody_answers_says_why(sqlite_world: World) -> None:
     world = sqlite_world
     chain = await world.chain("first", max_retries=0, delivery=Delivery.ASSURED)

@@ -44,6 +44,8 @@ class Receiver:
     received: list[Received] = field(default_factory=list)
     # Where set, requests are taken and never answered.
     hangs: bool = False
+    # Where there is one, it is waited for before an answer.
+    holds: asyncio.Event | None = None
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
@@ -51,6 +53,8 @@ class Receiver:
         self.arrived.set()
         if self.hangs:
             await asyncio.Event().wait()
+        if self.holds is not None:
+            await self.holds.wait()
         status, headers = self.answers[0] if len(self.answers) == 1 else self.answers.pop(0)
         return web.Response(status=status, headers=headers, text="planted-in-the-answer")
 

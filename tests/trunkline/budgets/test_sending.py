@@ -260,6 +260,32 @@ async def test_gone_for_good_disables_the_webhook_until_it_is_given_again(
     assert [one.message["data"]["threshold"] for one in receiver.received] == [50, 100]
 
 
+async def test_what_is_gone_says_nothing_of_the_url_that_was_given_meanwhile(
+    services: Services, time: Time, receiver: Receiver
+) -> None:
+    receiver.answers = [(410, {})]
+    receiver.holds = asyncio.Event()
+    budget, _ = await alerting(services, receiver.url)
+    async with receiving() as elsewhere, running(sender(services, time).run()):
+        await asyncio.wait_for(receiver.arrived.wait(), 5)
+        url = f"{elsewhere.url}/hook"
+        await update_budget(services, BudgetUpdate(id=budget.id, webhook_url=url))
+        receiver.holds.set()
+
+        async def noted() -> bool:
+            return (await deliveries(services))[0].http_status == 410
+
+        await eventually(noted)
+        assert (await webhook_of(services, budget)).disabled_at is None
+        time.advance(seconds=FIRST_PAUSE_SECONDS)
+
+        async def delivered() -> bool:
+            return (await deliveries(services))[0].status is DELIVERED
+
+        await eventually(delivered)
+        assert [one.message["data"]["threshold"] for one in elsewhere.received] == [50]
+
+
 async def webhook_of(services: Services, budget: BudgetRow) -> Any:
     async with services.database.read() as connection:
         return (await load_budgets(connection, [budget.id]))[budget.id].webhook

@@ -18,10 +18,15 @@ from trunkline.catalog.changes import (
     delete_model,
     update_model,
 )
-from trunkline.catalog.price_overrides import PriceOverride
+from trunkline.catalog.price_overrides import PriceOverride, override_pricing
 from trunkline.catalog.seeding import price_without_override, refresh_catalog, seed_catalog
 from trunkline.errors import Refused
-from trunkline.providers.changes import NewProvider, create_provider
+from trunkline.providers.changes import (
+    NewProvider,
+    ProviderUpdate,
+    create_provider,
+    update_provider,
+)
 from trunkline.services import Services
 
 
@@ -161,6 +166,25 @@ async def test_catalog_models_are_not_deleted_so_a_refresh_brings_none_back(
     model = (await models_of(services, provider))["gpt-4o"]
     with pytest.raises(Refused, match="disable it"):
         await delete_model(services, model.id, None)
+
+
+async def test_where_a_provider_moved_its_models_show_what_they_are_billed_at(
+    services: Services,
+) -> None:
+    groq, mistral = "https://api.groq.com/openai/v1", "https://api.mistral.ai/v1"
+    new = NewProvider(slug="own", name="Own", kind=ProviderKind.OPENAI_COMPATIBLE, base_url=groq)
+    provider = await create_provider(services, new)
+    first, *_ = (await models_of(services, provider)).values()
+    override = PriceOverride(input_per_million=1, output_per_million=2)
+    await update_model(services, ModelUpdate(id=first.id, price_override=override))
+    for url, known in ((mistral, "mistral"), ("http://127.0.0.1:9", None), (groq, "groq")):
+        moved = await update_provider(services, ProviderUpdate(id=provider.id, base_url=url))
+        assert moved.known_provider == known
+        found = await models_of(services, moved)
+        assert found.pop(first.wire_name).pricing == override_pricing(services, override)
+        for name, model in found.items():
+            billed = price_without_override(services.catalog, moved, name, services.clock())
+            assert model.pricing == billed, name
 
 
 async def test_ollama_is_free_and_an_unknown_provider_is_unknown(services: Services) -> None:

@@ -9,7 +9,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 from trunkline.failover.breakers import Breakers, CircuitChange, CircuitOf, Permit
 from trunkline.failover.circuits import CircuitState
-from trunkline.failover.classes import AttemptFailure, FailureClass
+from trunkline.failover.classes import AttemptFailure, FailureClass, Scope
 from trunkline.failover.recent import MOST_LATENCIES, WINDOW_SECONDS, Recent
 
 MODEL, PROVIDER = 1, 7
@@ -206,6 +206,48 @@ def test_a_bad_key_opens_the_provider_for_a_minute_or_until_it_is_mended(world: 
     world.breakers.reset(CircuitOf.PROVIDER, PROVIDER)
     world.succeed()
     assert world.state(CircuitOf.PROVIDER) is CLOSED
+
+
+@pytest.mark.parametrize("scope", ["provider", "model"])
+def test_what_began_before_it_was_mended_says_nothing_of_it_after(
+    world: World, scope: Scope
+) -> None:
+    of, one = (CircuitOf.PROVIDER, PROVIDER) if scope == "provider" else (CircuitOf.MODEL, MODEL)
+    refused = AttemptFailure(FailureClass.UNAVAILABLE, 401, None, "no", scope=scope)
+    early = world.permit()
+    world.breakers.reset(of, one)
+    early.failed(refused)
+    early.end()
+    assert world.breakers.health(of, one).state is CLOSED
+    # So is a probe, and it leaves its successor's place alone.
+    world.unavailable(scope)
+    world.now += 60
+    probe = world.permit()
+    world.breakers.reset(of, one)
+    world.unavailable(scope)
+    world.now += 60
+    second = world.permit()
+    probe.failed(refused)
+    probe.end()
+    assert world.breakers.health(of, one).state is HALF_OPEN
+    assert world.admit() is None
+    second.succeeded(1.0)
+    second.end()
+    assert world.breakers.health(of, one).state is CLOSED
+
+
+def test_failures_from_before_it_was_mended_do_not_add_up(world: World) -> None:
+    early = [world.permit() for _ in range(9)]
+    world.breakers.reset(CircuitOf.MODEL, MODEL)
+    for permit in early:
+        permit.failed(AttemptFailure(TRANSIENT, 503, 90.0, "it failed"))
+        permit.end()
+    assert world.breakers.health(CircuitOf.MODEL, MODEL).state is CLOSED
+    for _ in range(4):
+        world.fail()
+    assert world.breakers.health(CircuitOf.MODEL, MODEL).state is CLOSED
+    world.fail()
+    assert world.breakers.health(CircuitOf.MODEL, MODEL).state is OPEN
 
 
 def test_a_missing_model_opens_the_model_alone(world: World) -> None:

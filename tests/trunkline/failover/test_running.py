@@ -238,6 +238,17 @@ async def test_silence_ends_an_attempt_and_lets_go_of_it(
     assert run.attempts[0].outcome is Failure.TIMEOUT
 
 
+@pytest.mark.parametrize("script", [["a", 100.0], ["~", 100.0], [1.0, "a", 1.0, "b", 100.0]])
+async def test_silence_within_a_stream_is_noticed_however_patient_the_first_token_was_awaited(
+    world: World, script: list[Doing]
+) -> None:
+    world.scripts[1] = [script]
+    run = world.run(step(1, first_token_timeout_seconds=90.0))
+    await world.refused(run, AnswerCut if "a" in script else ChainExhausted)
+    began = sum(one for one in script[:-1] if isinstance(one, float))
+    assert world.let_go[0] == (1, began + 30.0)
+
+
 async def test_a_plain_answer_has_the_whole_of_its_time(world: World) -> None:
     world.scripts[1] = [[100.0, "whole"]]
     run = world.run(step(1), step(2))
