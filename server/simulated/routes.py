@@ -22,6 +22,8 @@ _OPENAI, _ANTHROPIC, _GOOGLE, _OLLAMA = OpenAI(), Anthropic(), Google(), Ollama(
 _OPENAI_DIMENSIONS = 1_536
 _GOOGLE_DIMENSIONS = 768
 _OLLAMA_DIMENSIONS = 384
+_USAGE = ("usage", "prompt_eval_count")
+"""Where answers with vectors tell what was counted."""
 
 
 def provider_routes(behaviour: Behaviour) -> list[BaseRoute]:
@@ -133,4 +135,6 @@ async def _embed(exchange: Exchange, embedded: Callable[[Json], Json]) -> None:
     except InvalidAsk as error:
         await exchange.refuse(Reaction(fault=Fault.INVALID, message=str(error)))
         return
+    if not reaction.content.usage_told:
+        content = {name: value for name, value in content.items() if name not in _USAGE}
     await exchange.send(content, reaction)
