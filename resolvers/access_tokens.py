@@ -1,4 +1,6 @@
-"""Fields about access tokens. Whoever reads one, by whatever way, has the scope ADMIN."""
+"""Fields about access tokens. Whoever reads one, by whatever way, has the scope ADMIN, or came with
+that token: browser sessions name the one that they were begun with.
+"""
 
 import asyncio
 from collections.abc import Mapping, Sequence

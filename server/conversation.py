@@ -142,6 +142,9 @@ class Conversation:
 
     async def handle(self, message: ClientMessage) -> None:
         """Do what a message asks."""
+        if self.closing is not None:
+            # It is told why it is closed, and not what is wrong with what it says meanwhile.
+            return
         match message:
             case ConnectionInit(payload):
                 await self.initialize(payload)

@@ -1,21 +1,21 @@
 """Another sign-in link, made beside a running server: they share the database."""
 
-import asyncio
-
 from server.logs import configure_logs
 from server.serving import sign_in_link
 from server.settings import Settings
 from server.sign_in import Gate
-from server.store_commands import require_database
+from server.store_commands import require_database, run_on_store
 from server.wiring import open_database
 from trunkline.clock import system_clock
 
 
 def new_sign_in_link(settings: Settings) -> str:
-    """A link to the server of these settings. Raises `CannotStart` where it has no database yet."""
+    """A link to the server of these settings. Raises `CannotStart` where it has no database that
+    can be used.
+    """
     require_database(settings)
     configure_logs(settings.log_format)
-    code = asyncio.run(_issue_code(settings))
+    code = run_on_store(_issue_code(settings))
     return sign_in_link(settings.address(settings.port), code)
 
 

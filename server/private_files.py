@@ -13,14 +13,14 @@ def create_private(path: Path, text: str) -> bool:
     Raises `OSError`.
     """
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    _write(draft, text, os.O_EXCL)
     try:
+        _write(draft, text, os.O_EXCL)
         # A link fails where the name is taken, which a rename would overwrite.
         os.link(draft, path)
     except FileExistsError:
         return False
     finally:
-        draft.unlink()
+        draft.unlink(missing_ok=True)
     sync_folder(path.parent)
     return True
 

@@ -19,7 +19,7 @@ from server.logs import configure_logs
 from server.progress import Progress
 from server.secret_check import named, unreadable_among
 from server.settings import PREFIX, Settings
-from server.store_commands import first_line_of, make_way, require_database, run_on_loop
+from server.store_commands import first_line_of, make_way, require_database, run_on_store
 from server.wiring import command_services, open_database
 from trunkline.audit.actors import command_line
 from trunkline.forgetting import forget_unreadable
@@ -35,7 +35,7 @@ def run_rotate_secrets(settings: Settings, *, resume: bool, keep_old: bool) -> N
     configure_logs(settings.log_format)
     secrets, key_file = held_secrets(settings)
     with key_file.sole_writer() if key_file is not None else nullcontext():
-        run_on_loop(_rotate(settings, secrets, key_file, resume=resume, keep_old=keep_old))
+        run_on_store(_rotate(settings, secrets, key_file, resume=resume, keep_old=keep_old))
 
 
 def run_forget_unreadable(settings: Settings) -> None:
@@ -45,7 +45,7 @@ def run_forget_unreadable(settings: Settings) -> None:
     _, key_file = held_secrets(settings)
     if key_file is not None:
         key_file.create()
-    run_on_loop(_forget(settings))
+    run_on_store(_forget(settings))
 
 
 async def _rotate(

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import uvloop
 
+from db.failing import StoreUnavailable
 from server.database_lock import DatabaseInUse, sole_server
 from server.failures import CannotStart
 from server.logs import configure_logs
@@ -64,6 +65,14 @@ def run_on_loop(work: Coroutine[Any, Any, T]) -> T:
         return runner.run(work)
 
 
+def run_on_store(work: Coroutine[Any, Any, T]) -> T:
+    """The same for work that needs the store. Raises `CannotStart` where that can't be used."""
+    try:
+        return run_on_loop(work)
+    except StoreUnavailable as error:
+        raise CannotStart(str(error)) from error
+
+
 def run_on_services(settings: Settings, work: Callable[[Services], Awaitable[None]]) -> None:
     """Run a command's work on the store. Raises `CannotStart`, for what is refused too."""
     require_database(settings)
@@ -74,7 +83,7 @@ def run_on_services(settings: Settings, work: Callable[[Services], Awaitable[Non
             await work(services)
 
     try:
-        run_on_loop(on_services())
+        run_on_store(on_services())
     except Refused as refusal:
         raise CannotStart(str(refusal)) from refusal
 

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from db.engine import BadDatabaseUrl, Database
+from db.failing import StoreUnavailable
 from db.installation import installation_id
 from db.migrate import DatabaseTooNew, migrate
 from server.credentials import Credentials, credentials
@@ -209,6 +210,8 @@ async def _migrate(database: Database) -> None:
         await migrate(database)
     except DatabaseTooNew as error:
         raise CannotStart(str(error)) from error
+    except StoreUnavailable as error:
+        raise CannotStart(f"{PREFIX}DATABASE_URL: {error}") from error
     except Exception as error:
         # Whatever a driver says of a database that isn't there, is full, or is something else.
         said = str(error).strip().partition("\n")[0]

@@ -19,7 +19,7 @@ from graphql.execution.collect_fields import FragmentDetails
 from graphql.execution.values import VariableValues
 from graphql.pyutils import Undefined
 
-from schema.compiled.plans import Plan
+from schema.compiled.plans import Plan, Planned
 from schema.compiled.promises import Promises
 from schema.compiled.shapes import READ_BY_US
 from schema.compiled_input.variables import VariableReader
@@ -30,6 +30,8 @@ MOST_LONG = 4
 LONGEST_OF_MANY = 16_384
 MOST_PLANS = 16
 """Of one document: one for each choice that its `@include` and `@skip` were asked for."""
+MOST_PLANNED = 100_000
+"""Fields with generated code, of all documents together: each takes about a kilobyte."""
 
 
 class PreparedDocument:
@@ -40,7 +42,11 @@ class PreparedDocument:
     """
 
     def __init__(
-        self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode
+        self,
+        schema: GraphQLSchema,
+        document: DocumentNode,
+        operation: OperationDefinitionNode,
+        planned: Planned,
     ) -> None:
         self.schema = schema
         self.document = document
@@ -69,6 +75,7 @@ class PreparedDocument:
             }
         )
         self._plans: dict[tuple[Any, ...], Plan] = {}
+        self._planned = planned
 
     def plan(self, variables: VariableValues, promises: Promises) -> Plan | None:
         """The plan for these variables; None where there would be too many."""
@@ -79,8 +86,8 @@ class PreparedDocument:
         ):
             return None
         plan = self._plans.get(choice)
-        if plan is None and len(self._plans) < MOST_PLANS:
-            plan = self._plans[choice] = Plan(self.schema, promises)
+        if plan is None and len(self._plans) < MOST_PLANS and self._planned.fields <= MOST_PLANNED:
+            plan = self._plans[choice] = Plan(self.schema, promises, self._planned)
         return plan
 
     def _directives(self) -> Iterator[DirectiveNode]:
@@ -113,6 +120,7 @@ class PreparedDocuments:
         self._most = most
         self._prepared: _Kept = OrderedDict()
         self._long: _Kept = OrderedDict()
+        self._planned = Planned()
 
     def prepared(
         self, schema: GraphQLSchema, document: DocumentNode, operation_name: str | None
@@ -131,7 +139,12 @@ class PreparedDocuments:
         operation = _chosen(document, operation_name)
         if operation is None:
             return None
-        found = PreparedDocument(schema, document, operation)
+        if self._planned.fields > MOST_PLANNED:
+            # What is asked for again is planned again, in milliseconds.
+            self._prepared.clear()
+            self._long.clear()
+            self._planned = Planned()
+        found = PreparedDocument(schema, document, operation, self._planned)
         kept, most = (self._long, MOST_LONG) if _is_long(document) else (self._prepared, self._most)
         kept[key] = found
         if len(kept) > most:

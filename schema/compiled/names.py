@@ -6,6 +6,8 @@ from types import CodeType
 from typing import Any
 
 MOST_TEXTS = 1_024
+LONGEST_SHARED = 16_384
+"""Characters of a text that is compiled once for all equal shapes: some two hundred fields."""
 
 
 class Names:
@@ -30,10 +32,13 @@ class Names:
     def run(self, text: str) -> dict[str, Any]:
         """The definitions of `text`, which knows the bound names."""
         namespace: dict[str, Any] = dict(self._bound)
-        exec(_code(text), namespace)  # noqa: S102  # our text; what clients name is quoted in it
+        compiled = _code(text) if len(text) <= LONGEST_SHARED else _compiled(text)
+        exec(compiled, namespace)  # noqa: S102  # our text; what clients name is quoted in it
         return namespace
 
 
-@lru_cache(maxsize=MOST_TEXTS)
-def _code(text: str) -> CodeType:
+def _compiled(text: str) -> CodeType:
     return compile(text, "<compiled selection>", "exec")
+
+
+_code = lru_cache(maxsize=MOST_TEXTS)(_compiled)

@@ -66,6 +66,15 @@ class ItemsPlan:
         self.check = _check(type_)
 
 
+class Planned:
+    """How many fields there is generated code for, since all of it was last forgotten."""
+
+    __slots__ = ("fields",)
+
+    def __init__(self) -> None:
+        self.fields = 0
+
+
 class Plan:
     """One operation with one choice of `@include` and `@skip`, for as long as it is cached.
 
@@ -73,7 +82,7 @@ class Plan:
     identity everything else here is found. What is None was tried, and is the standard's.
     """
 
-    def __init__(self, schema: GraphQLSchema, promises: Promises) -> None:
+    def __init__(self, schema: GraphQLSchema, promises: Promises, planned: Planned) -> None:
         self.root: GroupedFieldSet | None = None
         self.collected: dict[
             tuple[GraphQLObjectType, int], tuple[FieldDetailsList, CollectedFields]
@@ -86,6 +95,7 @@ class Plan:
         self._schema = schema
         self.list_types = LISTS | promises.by_column.keys()
         self._promises = promises
+        self._planned = planned
 
     def plan_field(
         self, parent: GraphQLObjectType, selections: FieldDetailsList
@@ -109,6 +119,7 @@ class Plan:
         fields = [
             (name, shapes.field(parent, name, selections)) for name, selections in grouped.items()
         ]
+        self._planned.fields += shapes.fields
         planned = ObjectPlan(
             compile_fields(fields, self._promises),
             [(name, grouped[name]) for name, field in fields if field is None],
@@ -163,8 +174,12 @@ class Plan:
         if not Shapes.ordinary(selections):
             return None
         try:
-            value = Shapes(self._schema, collect).value(type_, selections)
-            return None if value is None else compile_value(value, self._promises)
+            shapes = Shapes(self._schema, collect)
+            value = shapes.value(type_, selections)
+            if value is None:
+                return None
+            self._planned.fields += shapes.fields
+            return compile_value(value, self._promises)
         except RecursionError:
             return None
 

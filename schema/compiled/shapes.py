@@ -75,6 +75,11 @@ class Shapes:
         self._collect = collect
         self._left = MOST_FIELDS
 
+    @property
+    def fields(self) -> int:
+        """How many fields were looked at."""
+        return MOST_FIELDS - max(self._left, 0)
+
     def value(self, type_: GraphQLOutputType, selections: FieldDetailsList) -> Value | None:
         """The shape of a value of this type."""
         nullable = not is_non_null_type(type_)

@@ -83,6 +83,7 @@ class Deadlines(Base):
             self.handle_field_error(late, field.type, field_details_list, path)
             return None
         finally:
+            writes.waited_for = False
             if waiting.expired() and isinstance(self.context_value, OperationContext):
                 self.context_value.stop_loading()
 
@@ -105,11 +106,14 @@ def executor_within(executor: type[Deadlines], operation_seconds: float) -> type
 
 @dataclass(slots=True)
 class _Writes:
-    """Takes the deadline away while a change is being written."""
+    """Takes the deadline away while a change is being written, and somebody waits for it: who has
+    left takes the deadline along, and not the change.
+    """
 
     deadline: asyncio.Timeout
     seconds: float
     committed: bool = False
+    waited_for: bool = True
 
     @property
     def withdrawn(self) -> bool:
@@ -119,11 +123,12 @@ class _Writes:
         if self.deadline.expired():
             # It got its turn in the very moment in which it was withdrawn.
             raise asyncio.CancelledError
-        self.deadline.reschedule(None)
+        if self.waited_for:
+            self.deadline.reschedule(None)
 
     def ended(self, *, committed: bool) -> None:
         self.committed = self.committed or committed
-        if not self.deadline.expired():
+        if self.waited_for and not self.deadline.expired():
             self.deadline.reschedule(_now() + self.seconds)
 
 

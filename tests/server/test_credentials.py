@@ -1,5 +1,7 @@
 """Generated credentials: for their owner alone, whole or not at all, never written again."""
 
+import errno
+import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -92,3 +94,15 @@ def test_a_data_directory_that_is_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BadSettings, match=r"^TRUNKLINE_DATA_DIR: "):
         make_data_dir(read_settings(data_dir=tmp_path / "file"))
+
+
+def test_one_that_can_not_be_written_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(BadSettings, match="No space left on device"):
+        credentials(settings)
+    assert list(settings.data_dir.iterdir()) == []

@@ -19,6 +19,7 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from schema.compiled.documents import MOST_LONG, MOST_PLANS, PreparedDocuments
 from schema.compiled.executing import CompiledExecution
+from schema.compiled.names import Names, _code
 from schema.compiled.promises import Promises
 from schema.compiled.purity import pure
 from schema.compiled.shapes import plain_read
@@ -191,6 +192,34 @@ async def test_a_few_long_documents_are_kept() -> None:
         for document, found in zip(long[-MOST_LONG:], kept[-MOST_LONG:], strict=True)
     ] == [True] * MOST_LONG
     assert documents.prepared(schema._schema, long[0], None) is not kept[0], "forgotten"
+
+
+async def test_generated_code_is_bounded_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    documents = PreparedDocuments()
+    monkeypatch.setattr(Counting, "documents", documents)
+    monkeypatch.setattr("schema.compiled.documents.MOST_PLANNED", 50)
+    for number in range(40):
+        found = await run(f"{{ items {{ a{number}: name b: doubled name }} }}")
+        assert found.data is not None
+        assert len(found.data["items"]) == 3
+    kept = [*documents._prepared.values()]
+    assert 1 <= len(kept) <= 50 // 3 + 1, "of three fields each"
+    # Nor by other choices of one document.
+    for number in range(40):
+        document = parse(
+            f"query ($w: Boolean!) {{ items {{ c{number}: name doubled "
+            "number @include(if: $w) } }"
+        )
+        for choice in (True, False):
+            assert not (await run(document, w=choice)).errors
+    planned = [plan for one in documents._prepared.values() for plan in one._plans.values()]
+    assert sum(len(plan.lists) for plan in planned) <= 50 // 2 + 1
+
+
+def test_code_of_a_long_text_is_not_shared() -> None:
+    shared = _code.cache_info().currsize
+    assert Names({}).run(f"answer = 42 # {'long ' * 4_000}")["answer"] == 42
+    assert _code.cache_info().currsize == shared
 
 
 class FirmRow:

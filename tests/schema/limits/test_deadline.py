@@ -46,6 +46,7 @@ class Gates:
         self.writing = asyncio.Event()
         self.go_on = asyncio.Event()
         self.cancelled = 0
+        self.told: list[str] = []
 
 
 gates = Gates()
@@ -88,7 +89,7 @@ async def write(services: Services, key: str, *, hold: bool) -> Written:
         if hold:
             await gates.go_on.wait()
 
-    await services.database.transact(work)
+    await services.database.transact(work, after=lambda _: gates.told.append(key))
     return Written()
 
 
@@ -240,6 +241,37 @@ async def test_a_change_that_waits_for_its_turn_is_withdrawn(run: Run, services:
     assert await _count(database) == 0
 
 
+async def test_a_change_that_is_being_written_is_told_though_its_caller_left(
+    run: Run, services: Services
+) -> None:
+    running = asyncio.create_task(run('mutation { write(key: "a", hold: true) { value } }', 10))
+    await gates.writing.wait()
+    running.cancel()
+    await asyncio.wait([running])
+    gates.go_on.set()
+    await _written(services.database)
+    assert await _count(services.database) == 1
+    assert gates.told == ["a"]
+
+
+async def test_a_change_that_waits_for_its_turn_is_made_though_its_caller_left(
+    run: Run, services: Services
+) -> None:
+    database = services.database
+    blocking = [asyncio.create_task(database.transact(_until_told)) for _ in range(10)]
+    await gates.writing.wait()
+    running = asyncio.create_task(run('mutation { write(key: "a") { value } }', 10))
+    while database.under_way[1] <= len(blocking):  # noqa: ASYNC110  # it is nobody's event
+        await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.wait([running])
+    gates.go_on.set()
+    await asyncio.gather(*blocking)
+    await _written(database)
+    assert await _count(database) == 1
+    assert gates.told == ["a"]
+
+
 async def test_what_comes_after_a_late_field_is_not_begun(run: Run, services: Services) -> None:
     result = await run(
         'mutation { one: write(key: "a") { value } two: askFirst(key: "b") { value } '
@@ -301,6 +333,13 @@ async def _until_told(_connection: Connection) -> None:
 
 async def _nothing(_connection: Connection) -> None:
     pass
+
+
+async def _written(database: Database) -> None:
+    """Wait until no write is under way."""
+    async with asyncio.timeout(10):
+        while database.under_way[1]:  # noqa: ASYNC110  # in other hands
+            await asyncio.sleep(0.01)
 
 
 async def _count(database: Database) -> int:
