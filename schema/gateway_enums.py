@@ -64,7 +64,7 @@ enum_type(
         "TOO_SMALL": "Skipped: its context is no larger than one that the prompt didn't fit.",
         "UNSUPPORTED": "Skipped: it can't do what the request asks for.",
         "BUSY": "Skipped: no place came free among the requests that its provider gets at a time.",
-        "OVER_BUDGET": "Skipped: a budget of its provider or model is used up, and blocks.",
+        "OVER_BUDGET": "Skipped: a budget that it would count in is used up, and blocks.",
     },
 )
 

@@ -5,10 +5,12 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
-from db.engine import Database
+from db.engine import Connection, Database
 from db.migrate import newest_revision
 from tests.fault.serving import ServerProcess, server_process
+from trunkline.processes import schema_watch
 from trunkline.processes.schema_watch import schema_changed
 
 _NEWER = "UPDATE alembic_version SET version_num = '9999'"
@@ -57,3 +59,22 @@ async def test_another_revision_is_noticed_within_a_second(database: Database) -
     )
     assert "9999" in str(change)
     assert looks == [1.0, 1.0, 1.0]
+
+
+async def test_what_the_store_refuses_once_does_not_end_the_watch(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        looks.append(seconds)
+
+    async def present_revision(_connection: Connection) -> str:
+        if len(looks) == 1:
+            cause = Exception("canceling statement due to statement timeout")
+            raise OperationalError("SELECT", None, cause)
+        return "9999"
+
+    monkeypatch.setattr(schema_watch, "present_revision", present_revision)
+    assert "9999" in str(await schema_changed(database, sleep=sleep))
+    assert len(looks) == 2

@@ -115,16 +115,13 @@ async def _apply(
     ]
     added = await store.insert_models(connection, provider.id, new, now=now)
     own = [model for model in present.values() if model.source is not ModelSource.CUSTOM]
-    gone = [
-        model.id
-        for model in own
-        if not model.deprecated and model.wire_name.removesuffix("-latest") not in served
-    ]
+    is_served = {model.id: model.wire_name.removesuffix("-latest") in served for model in own}
+    gone = [model.id for model in own if not model.deprecated and not is_served[model.id]]
     retired = _retired(services, provider)
     back = [
         model.id
         for model in own
-        if model.deprecated and model.wire_name in names and model.wire_name not in retired
+        if model.deprecated and is_served[model.id] and model.wire_name not in retired
     ]
     learned = {
         model.id: row

@@ -30,7 +30,7 @@ class Skipped(StrEnum):
     BUSY = "BUSY"
     """Its provider has as many requests as it gets at a time, and no place came free in time."""
     OVER_BUDGET = "OVER_BUDGET"
-    """A budget of its provider or model is used up, and blocks."""
+    """A budget is used up that it would count in, and blocks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,10 +14,12 @@ from db.vocabulary import Delivery
 from trunkline.failover.attempts import (
     Ask,
     Attempt,
+    AttemptFailed,
     AttemptRecord,
     Piece,
     ResolvedStep,
 )
+from trunkline.failover.classes import AttemptFailure, FailureClass
 from trunkline.failover.held import HeldMemory
 from trunkline.failover.means import Means
 from trunkline.failover.watchdog import Watchdog
@@ -28,10 +30,17 @@ T = TypeVar("T")
 REQUEST_SECONDS = 600.0
 IDLE_SECONDS = 30.0
 KEEP_ALIVE_SECONDS = 10.0
+LARGEST_BEGINNING = 8 * 2**20
+"""Bytes that are kept before the first token; a stream that sends more is broken."""
 
 KEEP_ALIVE: Final = "keep-alive"
 """Said in place of a piece while an answer is held back: show the caller that we are there."""
 Said: TypeAlias = Piece[T] | Literal["keep-alive"]
+
+
+_NEVER_BEGINS = AttemptFailure(
+    FailureClass.TRANSIENT, None, None, "the stream is larger than 8 MiB before its first token"
+)
 
 
 class ChainRun:
@@ -118,6 +127,7 @@ class ChainRun:
             async for trial in trials:
                 # What came before the first token, or is held back: another step may answer yet.
                 kept: list[Piece[T]] = []
+                unsaid = 0
                 with trial:
                     begun = False
                     until = trial.until
@@ -141,6 +151,9 @@ class ChainRun:
                                     yield piece
                                 else:
                                     kept.append(piece)
+                                    unsaid += piece.size
+                                    if unsaid > LARGEST_BEGINNING:
+                                        raise AttemptFailed(_NEVER_BEGINS)
                                 # By now: the caller may have taken long to read it.
                                 ends = until if begun else first_until
                                 watchdog.on(min(ends, means.now() + IDLE_SECONDS))

@@ -1,7 +1,9 @@
 """Budgets that block, asked before anything is spent. Reads memory only."""
 
 from trunkline.budgets.blocking import Blocking
+from trunkline.budgets.watching import blocking_budget
 from trunkline.errors import TrunklineError
+from trunkline.failover.attempts import ResolvedStep
 from trunkline.gateway.configuration import Runnable
 from trunkline.services import Services
 
@@ -16,27 +18,33 @@ class BudgetExhausted(TrunklineError):
 
 def check_request(services: Services, runnable: Runnable, agent: str) -> None:
     """Raises `BudgetExhausted` where a budget of everything, this agent or this chain blocks."""
-    if not services.blocked.any:
-        return
-    found = services.blocked.find(
-        services.clock(),
-        provider_id=0,
-        model_id=0,
-        agent=agent or None,
-        chain_id=runnable.chain_id or None,
-    )
+    found = _find(services, runnable, agent)
     if found is not None:
         raise _exhausted(services, found)
 
 
-def step_blocked(services: Services, provider_id: int, model_id: int) -> BudgetExhausted | None:
-    """What keeps this step from being tried, or None where no budget does."""
+def step_blocked(
+    services: Services, runnable: Runnable, agent: str, step: ResolvedStep
+) -> BudgetExhausted | None:
+    """What keeps this step from being tried now, or None where no budget does: one over everything,
+    the agent or the chain may have been used up since the request came.
+    """
+    found = _find(services, runnable, agent, step.provider_id, step.model_id)
+    return None if found is None else _exhausted(services, found)
+
+
+def _find(
+    services: Services, runnable: Runnable, agent: str, provider_id: int = 0, model_id: int = 0
+) -> Blocking | None:
     if not services.blocked.any:
         return None
-    found = services.blocked.find(
-        services.clock(), provider_id=provider_id, model_id=model_id, agent=None, chain_id=None
+    return blocking_budget(
+        services,
+        provider_id=provider_id,
+        model_id=model_id,
+        agent=agent or None,
+        chain_id=runnable.chain_id or None,
     )
-    return None if found is None else _exhausted(services, found)
 
 
 def _exhausted(services: Services, found: Blocking) -> BudgetExhausted:

@@ -160,7 +160,7 @@ class Exchange(Generic[T]):
 
     def _call(self, step: ResolvedStep) -> tuple[GatewayModel, ProviderCall]:
         """What to send to a step's model. Raises `StepSkipped`."""
-        blocked = step_blocked(self._services, step.provider_id, step.model_id)
+        blocked = step_blocked(self._services, self._runnable, self.caller.agent, step)
         if blocked is not None:
             raise StepSkipped(Skipped.OVER_BUDGET, str(blocked), blocked.retry_after)
         model = self._runnable.models[step.model_id]

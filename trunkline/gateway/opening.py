@@ -147,7 +147,7 @@ async def admit(
     try:
         check_request(services, runnable, caller.agent)
     except BudgetExhausted:
-        _note_refusal(services, endpoint, runnable, caller, streamed=streamed)
+        note_refusal(services, endpoint, runnable, caller, streamed=streamed)
         raise
     return runnable
 
@@ -167,7 +167,7 @@ async def admit_agent(services: Services, agent: str) -> None:
     services.agents.remember(await services.database.transact(add))
 
 
-def _note_refusal(
+def note_refusal(
     services: Services,
     endpoint: GatewayEndpoint,
     runnable: Runnable,

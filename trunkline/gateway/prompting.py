@@ -12,7 +12,7 @@ from trunkline.gateway.answers import ChatAnswer
 from trunkline.gateway.budgets import BudgetExhausted, check_request
 from trunkline.gateway.conversation import Conversation, Refusal, Role, Text, Turn
 from trunkline.gateway.exchange import Caller, Exchange
-from trunkline.gateway.opening import admit_agent
+from trunkline.gateway.opening import admit_agent, note_refusal
 from trunkline.gateway.resolving import find_chain
 from trunkline.gateway.wires import PromptWire
 from trunkline.services import Services
@@ -60,13 +60,14 @@ async def run_prompt(services: Services, prompt: Prompt) -> PromptRun:
     await admit_agent(services, agent)
     await services.gateway.ledger.room()
     began = services.gateway.means.now()
+    endpoint = GatewayEndpoint.RUN_FAILOVER_CHAIN
     caller = Caller(request_id=secrets.token_hex(16), agent=agent)
     exchange = Exchange(
         services,
         PromptWire(_conversation(prompt)),
         runnable,
         caller,
-        GatewayEndpoint.RUN_FAILOVER_CHAIN,
+        endpoint,
         began=began,
     )
     answer: ChatAnswer | None = None
@@ -74,7 +75,10 @@ async def run_prompt(services: Services, prompt: Prompt) -> PromptRun:
     try:
         check_request(services, runnable, agent)
         answer = await exchange.answer()
-    except (RunFailed, BudgetExhausted) as error:
+    except BudgetExhausted as error:
+        note_refusal(services, endpoint, runnable, caller, streamed=False)
+        message = str(error)
+    except RunFailed as error:
         message = str(error)
     row = exchange.row
     return PromptRun(

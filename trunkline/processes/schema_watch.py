@@ -9,9 +9,13 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import structlog
+
 from db.engine import Database
 from db.failing import StoreUnavailable
 from db.migrate import newest_revision, present_revision
+
+log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 1.0
 
@@ -38,6 +42,9 @@ async def schema_changed(database: Database, *, sleep: Sleep = asyncio.sleep) ->
             async with database.read() as connection:
                 found = await present_revision(connection)
         except StoreUnavailable:
+            continue
+        except Exception:  # The watch outlives the store's bad moments.
+            log.exception("the database's revision could not be looked at")
             continue
         if found != known:
             return SchemaChanged(found, known)

@@ -1,5 +1,6 @@
 """Budgets that block: refused before anything is sent, with when it ends; or the next step."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -106,6 +107,28 @@ async def test_a_budget_of_a_step_makes_the_next_one_answer(
     assert world.seen_models == ["second"]
     # What was not tried says nothing of how it does.
     assert world.services.gateway.breakers.admit(1, 1) is not None
+
+
+@pytest.mark.parametrize("of", ["agent", "chain", "everything"])
+async def test_it_is_asked_before_each_attempt(world: World, of: str) -> None:
+    second = await world.model("second", slug="other")
+    chain = await world.chain("first", StepInput(model_id=second), slug="another")
+    scopes = {
+        "agent": BudgetScope(agent="greedy"),
+        "chain": BudgetScope(chain_id=chain.id),
+        "everything": BudgetScope(everything=True),
+    }
+    world.script(first=["silent"], second=["ok"])
+    named = {"x-trunkline-agent": "greedy"}
+    asking = asyncio.ensure_future(world.ask(model="chain/another", headers=named))
+    await world.until_seen(1)
+    await use_up(world, scopes[of], agent="greedy", chain="another")
+    world.time.advance(300)
+    reply = await asking
+    assert reply.status == 504
+    assert "'Too little' is used up" in reply.error["message"]
+    assert [one.outcome for one in await world.attempts()] == ["TIMEOUT", "OVER_BUDGET"]
+    assert world.seen_models == ["first"]
 
 
 async def test_what_the_gateway_spends_uses_a_budget_up(world: World) -> None:

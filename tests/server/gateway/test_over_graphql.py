@@ -108,6 +108,10 @@ async def test_a_budget_blocks_a_prompt_as_well(sqlite_world: World) -> None:
     assert (ran["outcome"], ran["text"]) == ("REFUSED", None)
     assert "is used up, and blocks until" in ran["message"]
     assert world.seen == []
+    [stored] = await world.stored()
+    assert (stored.request_id, stored.outcome, stored.http_status) == (
+        ran["requestId"], "REFUSED", 429,
+    )  # fmt: skip
 
 
 async def test_requests_are_listed_as_they_went(world: World) -> None:

@@ -181,6 +181,21 @@ async def test_a_listed_edition_keeps_the_name_without_its_date(
     assert {name for name, model in found.items() if model.deprecated} == {"claude-2"}
 
 
+@pytest.mark.parametrize("alias", ["good-model", "good-model-latest"])
+async def test_what_is_served_by_a_listed_edition_is_back_with_it(
+    services: Services, lister: Lister, alias: str
+) -> None:
+    provider = await provider_at(services, lister)
+    lister.lists("good-model-2025-06-01", alias)
+    await sync_models(services, provider.id)
+    lister.lists("another")
+    assert (await sync_models(services, provider.id)).deprecated == 2
+    lister.lists("good-model-2025-06-01")
+    await sync_models(services, provider.id)
+    found = await models_of(services, provider)
+    assert {name for name, model in found.items() if model.deprecated} == {"another"}
+
+
 async def test_ollamas_models_are_free(services: Services) -> None:
     provider = await create_provider(
         services, NewProvider(slug="ollama", name="Ollama", kind=ProviderKind.OLLAMA)

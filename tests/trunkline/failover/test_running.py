@@ -11,7 +11,7 @@ import pytest
 
 from db.vocabulary import Delivery
 from tests.trunkline.failover.simulated_time import SimulatedTime
-from trunkline.failover import held
+from trunkline.failover import held, running
 from trunkline.failover.attempts import AttemptFailed, Piece, ResolvedStep, Skipped, StepSkipped
 from trunkline.failover.breakers import Breakers, CircuitOf
 from trunkline.failover.circuits import CircuitState
@@ -345,6 +345,20 @@ async def test_what_comes_before_the_first_token_is_kept_from_the_caller(world: 
     world.scripts[1] = [["~", "~", fails()]]
     world.scripts[2] = [["~", "two"]]
     assert await world.answer(world.run(step(1, max_retries=0), step(2))) == "~two"
+
+
+async def test_what_is_kept_before_the_first_token_is_bounded(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "LARGEST_BEGINNING", 3)
+    world.scripts[1] = [["~", "~", "~", "one"]]
+    run = world.run(step(1), step(2))
+    assert await world.answer(run) == "~~~one"
+    world.scripts[1] = [["~"] * 1_000]
+    run = world.run(step(1, max_retries=0), step(2))
+    assert await world.answer(run) == "two"
+    assert run.attempts[0].outcome is Failure.TRANSIENT
+    assert "before its first token" in run.attempts[0].reason
 
 
 async def test_an_empty_answer_is_an_answer(world: World) -> None:
