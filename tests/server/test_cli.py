@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 import trunkline
+from db.vocabulary import AccessScope, AuditActorKind, AuditObjectKind
 from server.sign_in import COOKIE
 from tests.program import run_program
 
@@ -188,6 +190,16 @@ def test_standard_streams_may_be_closed(tmp_path: Path, closed: str) -> None:
     )
     assert (ended.returncode, ended.stderr) == (1, b"")
     assert (b"data directory" in ended.stdout) == ("1>" not in closed)
+
+
+def test_help_names_all_that_an_option_takes(tmp_path: Path) -> None:
+    taken: tuple[tuple[str, str, type[StrEnum]], ...] = (
+        ("audit", "export", AuditObjectKind), ("audit", "export", AuditActorKind),
+        ("token", "create", AccessScope),
+    )  # fmt: skip
+    for group, command, kinds in taken:
+        shown = run(tmp_path, group, command, "--help").stdout
+        assert [kind for kind in kinds if kind not in shown] == []
 
 
 def test_help_imports_none_of_the_heavy_parts() -> None:
