@@ -180,6 +180,25 @@ def test_what_nobody_reads_on_ends_without_a_word(
     assert (ended.returncode, ended.stderr) == (1, b"")
 
 
+def test_a_doctor_whom_nobody_listens_to_any_more_ends_without_a_word(
+    tmp_path: Path, sqlite_template: Path
+) -> None:
+    """As `trunkline doctor | head -5` does, which leaves while the database is looked at."""
+    shutil.copy(sqlite_template, tmp_path / "trunkline.db")
+    with subprocess.Popen(
+        [PROGRAM, "doctor", "--no-providers"],
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as ended:
+        assert ended.stdout is not None
+        assert ended.stderr is not None
+        assert any(b" server: " in line for line in ended.stdout)
+        ended.stdout.close()
+        said = ended.stderr.read()
+    assert (ended.returncode, said) == (1, b"")
+
+
 @pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
 def test_standard_streams_may_be_closed(tmp_path: Path, closed: str) -> None:
     ended = subprocess.run(
