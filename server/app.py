@@ -49,7 +49,10 @@ log = structlog.get_logger("trunkline.request")
 READY_SECONDS = 3.0
 """Less than an orchestrator waits for its probe."""
 
-_MESSAGES = {404: "there is nothing at this path", 405: "this method is not allowed here"}
+_MESSAGES = {
+    404: "there is nothing at this path: GraphQL is at /graphql, the gateway below /v1",
+    405: "this method is not allowed here",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,8 @@ audit_group = Commands("audit", "Read who changed what.")
 @click.option(
     "--object-kind",
     multiple=True,
-    help="PROVIDER, MODEL, FAILOVER_CHAIN, BUDGET, ACCESS_TOKEN or CATALOG; repeatable.",
+    help="PROVIDER, MODEL, FAILOVER_CHAIN, BUDGET, ACCESS_TOKEN, CATALOG or SECRET_KEYS; "
+    "repeatable.",
 )
 @click.option("--object-id", multiple=True, help="Of the API; repeatable.")
 @click.option(

@@ -101,7 +101,7 @@ class GatewayRoutes:
         }
         request_id = request_id_of(scope)
         speech, endpoint = _ENDPOINTS.get(path, (OPENAI, None))
-        if path.startswith(_MODELS) and _VERSION in headers:
+        if endpoint is None and _VERSION in headers:
             speech = ANTHROPIC
         face = speech.face
         try:
@@ -160,7 +160,9 @@ class GatewayRoutes:
             if path in _ENDPOINTS:
                 raise Rejected(405, "POST is the method here")
             raise Rejected(
-                404, f"there is nothing at this path: {', '.join(_ENDPOINTS)}, {_MODELS}"
+                404,
+                f"there is nothing at this path: the gateway has {', '.join(_ENDPOINTS)} and "
+                f"{_MODELS}",
             )
         if scope["method"] != "GET":
             raise Rejected(405, "GET is the method here")
@@ -226,8 +228,8 @@ class GatewayRoutes:
 def face_of(scope: Scope) -> Face:
     """The protocol of a request below `/v1/`, for an error before it is looked at."""
     path: str = scope["path"]
-    speech, _ = _ENDPOINTS.get(path, (OPENAI, None))
-    if path.startswith(_MODELS) and any(name == _VERSION.encode() for name, _ in scope["headers"]):
+    speech, endpoint = _ENDPOINTS.get(path, (OPENAI, None))
+    if endpoint is None and any(name == _VERSION.encode() for name, _ in scope["headers"]):
         speech = ANTHROPIC
     return speech.face
 

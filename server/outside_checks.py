@@ -70,8 +70,9 @@ async def provider_findings(
         return
     asked = [one for one in providers if one.enabled]
     async with Outgoing(private_networks(settings), proxies=proxies, trust=trust) as outgoing:
-        for finding in await asyncio.gather(*(_ask(outgoing, secrets, one) for one in asked)):
-            yield finding
+        findings = await asyncio.gather(*(_ask(outgoing, secrets, one) for one in asked))
+    for finding in findings:
+        yield finding
 
 
 async def _ask(outgoing: Outgoing, secrets: Secrets, provider: ProviderRow) -> Finding:

@@ -40,23 +40,27 @@ class StoreChecks:
     async def run(self) -> AsyncIterator[Finding]:
         """Look at the database, the clock and the secrets."""
         sealed: list[SealedValue] = []
+        # Told once the database is closed: whoever reads them may leave in the middle.
+        findings: list[Finding] = []
         missing = _missing(self._settings.database_path)
         if missing is not None:
-            yield missing
+            findings.append(missing)
         else:
             try:
                 async with _examined(self._settings.database_url) as connection:
                     found = await examine(connection)
-                    for finding in _of_database(found):
-                        yield finding
+                    findings += _of_database(found)
                     if found.revision == newest_revision():
                         last = (await read_counters(connection)).usage_as_of
-                        yield _of_clock(self._clock(), found.now, last)
+                        findings.append(_of_clock(self._clock(), found.now, last))
                         self.providers = list(await all_providers(connection))
                         sealed = list(await sealed_values(connection))
             except Exception as error:  # noqa: BLE001  # a driver's, of any kind: it is a finding
                 said = f"it can't be read: {type(error).__name__}: {first_line_of(error)}"
-                yield bad("database", said, f"see that {_URL} names it, or restore a backup")
+                advice = f"see that {_URL} names it, or restore a backup"
+                findings.append(bad("database", said, advice))
+        for finding in findings:
+            yield finding
         yield self._of_secrets(sealed)
 
     def _of_secrets(self, sealed: list[SealedValue]) -> Finding:

@@ -52,6 +52,8 @@ def run_import(settings: Settings, name: str) -> int:
             run_on_loop(_import(settings, descriptor, report, progress))
         except CannotStart:
             raise
+        except BadRequest as error:
+            raise CannotStart(str(error)) from error
         except Exception as error:
             raise CannotStart(
                 f"the import broke off: {first_line_of(error)}; {_counted(report)} so far, "

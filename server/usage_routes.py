@@ -72,6 +72,8 @@ class UsageRoutes:
             report = await import_lines(
                 context.services, patiently(request.stream()), access=context.access
             )
+        except BadRequest as error:
+            raise Rejected(415, str(error)) from error
         finally:
             self._importing -= 1
         return json_answer(_told(report))

@@ -64,11 +64,20 @@ class Problems:
         return None if given is UNSET else given
 
     def text(
-        self, text: str, field: tuple[str, ...], *, longest: int, required: bool = True
+        self,
+        text: str,
+        field: tuple[str, ...],
+        *,
+        longest: int,
+        required: bool = True,
+        label: str | None = None,
     ) -> str:
-        """The text without surrounding white space, once it is found storable and of fit length."""
+        """The text without surrounding white space, once it is found storable and of fit length.
+
+        Messages call it by `label`, else by its field.
+        """
         stripped = text.strip()
-        label = field[-1]
+        label = label or field[-1]
         if required and not stripped:
             self.invalid(field, f"{label} can't be empty")
         elif len(stripped) > longest:

@@ -221,7 +221,7 @@ def read_behaviour(text: str, base: Reaction) -> Reaction:
     if reaction.fault is Fault.NONE:
         if reaction.flap is not None:
             return replace(reaction, fault=Fault.OVERLOADED)
-        if reaction.fault_share < 1:
+        if reaction.fault_share is not None:
             return replace(reaction, fault=Fault.SERVER_ERROR)
     return reaction
 

@@ -84,8 +84,8 @@ class Reaction:
     should_retry: bool | None = None
     # Said in place of the fault's own words.
     message: str | None = None
-    # Of the requests, how many meet the fault.
-    fault_share: float = 1
+    # Of the requests, how many meet the fault; every one where nothing is said.
+    fault_share: float | None = None
     # So many requests meet the fault, then so many don't, then again.
     flap: tuple[int, int] | None = None
     pace: Pace = field(default_factory=Pace)
@@ -95,7 +95,7 @@ class Reaction:
         """For the request of this turn, counted from 0: with its fault, or without."""
         if self.flap is not None and turn % sum(self.flap) >= self.flap[0]:
             return self.healthy()
-        if self.fault_share < 1 and dice.random() >= self.fault_share:
+        if self.fault_share is not None and dice.random() >= self.fault_share:
             return self.healthy()
         return self
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 import trunkline
+from db.vocabulary import AccessScope, AuditActorKind, AuditObjectKind
 from server.sign_in import COOKIE
 from tests.program import run_program
 
@@ -178,6 +180,25 @@ def test_what_nobody_reads_on_ends_without_a_word(
     assert (ended.returncode, ended.stderr) == (1, b"")
 
 
+def test_a_doctor_whom_nobody_listens_to_any_more_ends_without_a_word(
+    tmp_path: Path, sqlite_template: Path
+) -> None:
+    """As `trunkline doctor | head -5` does, which leaves while the database is looked at."""
+    shutil.copy(sqlite_template, tmp_path / "trunkline.db")
+    with subprocess.Popen(
+        [PROGRAM, "doctor", "--no-providers"],
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as ended:
+        assert ended.stdout is not None
+        assert ended.stderr is not None
+        assert any(b" server: " in line for line in ended.stdout)
+        ended.stdout.close()
+        said = ended.stderr.read()
+    assert (ended.returncode, said) == (1, b"")
+
+
 @pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
 def test_standard_streams_may_be_closed(tmp_path: Path, closed: str) -> None:
     ended = subprocess.run(
@@ -188,6 +209,16 @@ def test_standard_streams_may_be_closed(tmp_path: Path, closed: str) -> None:
     )
     assert (ended.returncode, ended.stderr) == (1, b"")
     assert (b"data directory" in ended.stdout) == ("1>" not in closed)
+
+
+def test_help_names_all_that_an_option_takes(tmp_path: Path) -> None:
+    taken: tuple[tuple[str, str, type[StrEnum]], ...] = (
+        ("audit", "export", AuditObjectKind), ("audit", "export", AuditActorKind),
+        ("token", "create", AccessScope),
+    )  # fmt: skip
+    for group, command, kinds in taken:
+        shown = run(tmp_path, group, command, "--help").stdout
+        assert [kind for kind in kinds if kind not in shown] == []
 
 
 def test_help_imports_none_of_the_heavy_parts() -> None:

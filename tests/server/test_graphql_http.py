@@ -318,3 +318,11 @@ def test_other_paths_answer_in_json(server: Any) -> None:
     assert response.json()["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
     assert httpx2.post(f"{server.url}/healthz", headers=server.bearer).status_code == 405
     assert server.get("/graphql/").status_code == 404
+
+
+def test_another_path_is_told_where_there_is_something(server: Any) -> None:
+    """As for an SDK whose base URL lacks the `/v1`."""
+    response = httpx2.post(f"{server.url}/chat/completions", headers=server.bearer, json={})
+    assert response.status_code == 404
+    (error,) = response.json()["errors"]
+    assert "GraphQL is at /graphql, the gateway below /v1" in error["message"]

@@ -109,6 +109,8 @@ async def test_a_tokens_life(command_line: CommandLine) -> None:
         (("create", "x", "--scope", "READ", "--expires", "2020-01-31T00:00:00Z"), "ahead"),
         (("create", "x", "--scope", "READ", "--expires", "999999999d"), "90d"),
         (("create", "x", "--scope", "READ", "--chain", "none"), "'none'"),
+        (("create", "x", "--scope", "READ", "--scope", "READ"), "scopes has this twice"),
+        (("create", "x", "--scope", "READ", "--agent", ""), "an agent's name can't be empty"),
         (("rotate", "nobody"), "'nobody'"),
         (("rotate", "nobody", "--grace", "1 day"), "24h"),
         (("revoke", "nobody"), "trunkline token list"),

@@ -1,6 +1,7 @@
 """`trunkline usage export` and `import`: the program itself, on both databases."""
 
 import asyncio
+import gzip
 import io
 import json
 import os
@@ -193,6 +194,16 @@ def test_a_mistake_is_one_line_and_exit_2(
     assert expected in ended.stderr
     assert ended.stderr.startswith("trunkline: ")
     assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("template", ["sqlite"], indirect=True)
+def test_gzip_is_told_as_what_it_is(command_line: CommandLine, tmp_path: Path) -> None:
+    packed = tmp_path / "november.ndjson.gz"
+    packed.write_bytes(gzip.compress(b"x\n" * 1_003))
+    done = command_line.run("import", str(packed))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("trunkline: this is gzip: ")
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("template", ["sqlite"], indirect=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import gzip
 import io
 import json
 import socket
@@ -232,6 +233,12 @@ async def test_a_body_of_another_kind_is_refused(
     answer = await served.import_(line("a"), **headers)
     assert answer.status_code == 415
     assert said in answer.json()["errors"][0]["message"]
+
+
+async def test_gzip_that_says_nothing_of_it_is_refused(served: Served) -> None:
+    answer = await served.import_(gzip.compress(line("a")))
+    assert answer.status_code == 415
+    assert "this is gzip" in answer.json()["errors"][0]["message"]
 
 
 async def test_only_who_is_signed_in_gets_in(served: Served) -> None:

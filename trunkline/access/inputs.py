@@ -59,7 +59,7 @@ def checked_agents(problems: Problems, agents: Sequence[str] | None) -> tuple[st
     stripped = []
     for place, agent in enumerate(agents):
         path = ("agents", str(place))
-        name = problems.text(agent, path, longest=LONGEST_NAME)
+        name = problems.text(agent, path, longest=LONGEST_NAME, label="an agent's name")
         if name and not name.isprintable() and not problems.concern("agents"):
             problems.invalid(path, "an agent's name holds no line break or tab")
         stripped.append(name)
@@ -99,4 +99,5 @@ def _fits(problems: Problems, given: Sequence[object], field: str) -> bool:
 def _check_distinct(problems: Problems, given: Sequence[object], field: str) -> None:
     for place, one in enumerate(given):
         if one in given[:place]:
-            problems.add(ProblemCode.DUPLICATE, (field, str(place)), "this is named twice")
+            said = f"{field} has this twice: name it once"
+            problems.add(ProblemCode.DUPLICATE, (field, str(place)), said)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from trunkline.access.allowed import FULL_ACCESS, Access
-from trunkline.errors import Problem, ProblemCode, RateLimited
+from trunkline.errors import BadRequest, Problem, ProblemCode, RateLimited
 from trunkline.services import Services
 from trunkline.usage.event_lines import BadEventLine, decode_event
 from trunkline.usage.intake import NewUsageEvent
@@ -22,6 +22,7 @@ from trunkline.usage.recording import MOST_PAGE_EVENTS, PageRecorded, record_pag
 MOST_BAD_LINES = 1_000
 """That are told with their reasons; the others are counted."""
 MOST_PAGE_BYTES = 4 * 2**20
+_GZIP = b"\x1f\x8b"
 
 RecordPage = Callable[[Sequence[NewUsageEvent]], Awaitable[PageRecorded]]
 
@@ -103,6 +104,7 @@ async def import_lines(
 
     `report` is kept up to date with what is recorded, also where this raises; `on_page` is called
     after each page. What `pieces` or the store raise ends it, once the page under way is in.
+    Raises `BadRequest` where they begin as gzip does.
     """
     return await import_pages(
         partial(record_page, services, access=access), pieces, report, on_page
@@ -120,7 +122,11 @@ async def import_pages(
     importing = _Importing(record, kept, on_page)
     try:
         splitter = LineSplitter()
+        begun = False
         async for piece in pieces:
+            if not begun and piece.startswith(_GZIP):
+                raise BadRequest("this is gzip: send the lines as they are, as `zcat` writes them")
+            begun = begun or bool(piece)
             await importing.take(splitter.feed(piece))
         await importing.take(splitter.finish())
         await importing.turn()

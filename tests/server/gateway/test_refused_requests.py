@@ -160,3 +160,12 @@ async def test_another_path_or_method_is_refused(
     assert reply.status == status
     assert check_shape(reply, path)["message"]
     assert (await send(world, path, b"{}", method)).status == 401
+
+
+async def test_another_path_is_told_in_the_callers_protocol(world: World) -> None:
+    """As for SDKs that ask for what the gateway has no counterpart of, or at `/v1/v1/messages`."""
+    for path in (f"{MESSAGES}/count_tokens", "/v1/v1/messages"):
+        reply = await send(world, path, b"{}", anthropic_version="2023-06-01", **world.bearer)
+        assert reply.status == 404
+        message = check_shape(reply, MESSAGES)["message"]
+        assert message.startswith("there is nothing at this path: the gateway has /v1/chat/")

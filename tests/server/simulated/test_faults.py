@@ -268,6 +268,18 @@ async def test_errors_at_a_rate_are_the_same_in_each_run(
     assert (await client.ask("openai", "any-model")).status == 500
 
 
+@pytest.mark.parametrize(
+    ("model", "statuses"),
+    [
+        ("error-rate-100", {500}),
+        ("error-rate-0", {200}),
+        ("status-503-error-rate-100", {503}),
+    ],
+)
+async def test_a_rate_may_be_all_or_none(client: Client, model: str, statuses: set[int]) -> None:
+    assert {(await client.ask("openai", model)).status for _ in range(5)} == statuses
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 async def test_faults_are_set_while_it_runs(client: Client, protocol: str) -> None:
     client.behaviour.fault = Fault.RATE_LIMITED
