@@ -29,12 +29,15 @@ class AnthropicPassing:
         *,
         takes_signatures: bool = False,  # noqa: ARG002 - Google doesn't speak this protocol
     ) -> ProviderCall:
-        """The body as it is, but for the model's name, and without thoughts that no provider of
-        this protocol has signed: another model of the chain thought them, and the request would be
-        refused for them. A message of which nothing is left then goes too. Raises `BadRequestBody`
-        where it can't be written as JSON.
+        """The body as it is, but for the model's name, and without what the request would be
+        refused for: the agent in its metadata, which is for us; and thoughts that no provider of
+        this protocol has signed, as another model of the chain thought them. A message of which
+        nothing is left then goes too. Raises `BadRequestBody` where it can't be written as JSON.
         """
         asked = {**body, "model": wire_name}
+        metadata = asked.get("metadata")
+        if isinstance(metadata, dict) and "agent" in metadata:
+            asked["metadata"] = {name: told for name, told in metadata.items() if name != "agent"}
         messages = asked.get("messages")
         if isinstance(messages, list) and any(_has_foreign(message) for message in messages):
             own = [_own(message) for message in messages]
