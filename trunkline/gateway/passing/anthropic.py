@@ -30,9 +30,10 @@ class AnthropicPassing:
         takes_signatures: bool = False,  # noqa: ARG002 - Google doesn't speak this protocol
     ) -> ProviderCall:
         """The body as it is, but for the model's name, and without what the request would be
-        refused for: the agent in its metadata, which is for us; and thoughts that no provider of
-        this protocol has signed, as another model of the chain thought them. A message of which
-        nothing is left then goes too. Raises `BadRequestBody` where it can't be written as JSON.
+        refused for: the agent in its metadata, which is for us; and what another model of the chain
+        has said, thoughts that no provider of this protocol has signed and texts that are blank. A
+        message of which nothing is left then goes too. Raises `BadRequestBody` where it can't be
+        written as JSON.
         """
         asked = {**body, "model": wire_name}
         metadata = asked.get("metadata")
@@ -142,12 +143,15 @@ class AnthropicPassingStream:
 
 
 def _has_foreign(message: object) -> bool:
-    content = message.get("content") if isinstance(message, dict) else None
+    # Another model's words are in the assistant's messages; what a user says is never ours to mend.
+    if not isinstance(message, dict) or message.get("role") != "assistant":
+        return False
+    content = message.get("content")
     return isinstance(content, list) and any(_is_foreign(block) for block in content)
 
 
 def _own(message: object) -> object | None:
-    """The message without the thoughts of others; None where it had nothing else."""
+    """The message without what is foreign; None where it had nothing else."""
     if not isinstance(message, dict) or not _has_foreign(message):
         return message
     content = [block for block in message["content"] if not _is_foreign(block)]
@@ -155,7 +159,12 @@ def _own(message: object) -> object | None:
 
 
 def _is_foreign(block: object) -> bool:
-    if not isinstance(block, dict) or block.get("type") != "thinking":
+    if not isinstance(block, dict):
+        return False
+    if block.get("type") == "text":
+        text = block.get("text")
+        return isinstance(text, str) and (not text or text.isspace())
+    if block.get("type") != "thinking":
         return False
     signature = block.get("signature")
     # One that is neither is for the provider to refuse.
