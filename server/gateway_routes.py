@@ -101,7 +101,7 @@ class GatewayRoutes:
         }
         request_id = request_id_of(scope)
         speech, endpoint = _ENDPOINTS.get(path, (OPENAI, None))
-        if path.startswith(_MODELS) and _VERSION in headers:
+        if endpoint is None and _VERSION in headers:
             speech = ANTHROPIC
         face = speech.face
         try:
@@ -109,7 +109,7 @@ class GatewayRoutes:
             permit(viewer, AccessScope.GATEWAY)
             self._quotas.take_gateway_request(viewer)
             if endpoint is None or scope["method"] != "POST":
-                await self._serve_models(scope, headers, viewer.access, send)
+                await self._serve_models(scope, headers, viewer.access, face, send)
                 return
             body = read_body(await whole_body(headers, receive, self._body_seconds))
             is_recorded(scope)
@@ -152,7 +152,7 @@ class GatewayRoutes:
             await send_error(send, face, found, request_id)
 
     async def _serve_models(
-        self, scope: Scope, headers: Mapping[str, str], access: Access, send: Send
+        self, scope: Scope, headers: Mapping[str, str], access: Access, face: Face, send: Send
     ) -> None:
         """The models that may be asked for; or what is wrong with another path or method."""
         path: str = scope["path"]
@@ -170,7 +170,7 @@ class GatewayRoutes:
             access,
             anthropic=_VERSION in headers,
         )
-        await send_answer(send, body, id_of(OPENAI.face, request_id_of(scope)))
+        await send_answer(send, body, id_of(face, request_id_of(scope)))
 
     async def _stream(
         self, exchange: StreamExchange, face: Face, send: Send, watch: CallerWatch
@@ -226,8 +226,8 @@ class GatewayRoutes:
 def face_of(scope: Scope) -> Face:
     """The protocol of a request below `/v1/`, for an error before it is looked at."""
     path: str = scope["path"]
-    speech, _ = _ENDPOINTS.get(path, (OPENAI, None))
-    if path.startswith(_MODELS) and any(name == _VERSION.encode() for name, _ in scope["headers"]):
+    speech, endpoint = _ENDPOINTS.get(path, (OPENAI, None))
+    if endpoint is None and any(name == _VERSION.encode() for name, _ in scope["headers"]):
         speech = ANTHROPIC
     return speech.face
 
