@@ -5,7 +5,7 @@ https://platform.claude.com/docs/en/api/models-list
 """
 
 from datetime import datetime
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs
 
 import orjson
 
@@ -25,15 +25,16 @@ class GatewayModels:
         self._services = services
 
     async def answer(self, name: str, query: bytes, access: Access, *, anthropic: bool) -> bytes:
-        """The list of what this access may ask for, or the one of this name. Raises `Rejected`."""
+        """The list of what this access may ask for, or the one of this name, which is decoded
+        already. Raises `Rejected`.
+        """
         listed = await list_names(self._services, access)
         entry = _anthropic_entry if anthropic else _openai_entry
         if name:
-            wanted = unquote(name)
             for one in listed:
-                if one.name == wanted:
+                if one.name == name:
                     return orjson.dumps(entry(one))
-            raise Rejected(404, f"there is no model {wanted[:100]!r}: GET /v1/models lists them")
+            raise Rejected(404, f"there is no model {name[:100]!r}: GET /v1/models lists them")
         if anthropic:
             return _anthropic_page(listed, query)
         return orjson.dumps({"object": "list", "data": [entry(one) for one in listed]})
@@ -54,6 +55,8 @@ def _anthropic_entry(one: Listed) -> dict[str, object]:
         "id": one.name,
         "display_name": one.title,
         "created_at": _instant(one.created_at),
+        # What is deprecated is not listed.
+        "lifecycle": "active",
     }
 
 

@@ -109,7 +109,7 @@ class GatewayRoutes:
             permit(viewer, AccessScope.GATEWAY)
             self._quotas.take_gateway_request(viewer)
             if endpoint is None or scope["method"] != "POST":
-                await self._serve_models(scope, headers, viewer.access, send)
+                await self._serve_models(scope, headers, viewer.access, face, send)
                 return
             body = read_body(await whole_body(headers, receive, self._body_seconds))
             is_recorded(scope)
@@ -152,7 +152,7 @@ class GatewayRoutes:
             await send_error(send, face, found, request_id)
 
     async def _serve_models(
-        self, scope: Scope, headers: Mapping[str, str], access: Access, send: Send
+        self, scope: Scope, headers: Mapping[str, str], access: Access, face: Face, send: Send
     ) -> None:
         """The models that may be asked for; or what is wrong with another path or method."""
         path: str = scope["path"]
@@ -172,7 +172,7 @@ class GatewayRoutes:
             access,
             anthropic=_VERSION in headers,
         )
-        await send_answer(send, body, id_of(OPENAI.face, request_id_of(scope)))
+        await send_answer(send, body, id_of(face, request_id_of(scope)))
 
     async def _stream(
         self, exchange: StreamExchange, face: Face, send: Send, watch: CallerWatch

@@ -10,7 +10,7 @@ from anthropic import AsyncAnthropic
 from openai import AsyncOpenAI
 
 from db.vocabulary import ProviderKind
-from tests.sdk.asking import AnthropicSdk, OpenAiSdk, Sdk, Way
+from tests.sdk.asking import HELLO, AnthropicSdk, OpenAiSdk, Sdk, Way
 from tests.sdk.conftest import NewName
 from tests.server.gateway.world import World
 from trunkline.failover.steps import DEFAULT_TIMEOUT_SECONDS
@@ -93,6 +93,18 @@ async def test_an_unknown_model_is_not_found(world: World, sdk: Sdk, way: Way) -
         await sdk.ask(way, "chain/nobody")
     assert code_of(raised.value) == "model_not_found"
     assert world.seen == []
+
+
+async def test_what_is_not_there_is_told_in_the_callers_protocol(
+    openai_client: AsyncOpenAI, anthropic_client: AsyncAnthropic
+) -> None:
+    with pytest.raises(anthropic.NotFoundError, match="nothing at this path") as raised:
+        await anthropic_client.messages.count_tokens(model="chain/any", messages=[*HELLO])
+    assert raised.value.type == "not_found_error"
+    assert raised.value.request_id
+    with pytest.raises(openai.NotFoundError, match="nothing at this path") as other:
+        await openai_client.responses.create(model="chain/any", input="hello")
+    assert other.value.code == "invalid_request"
 
 
 @pytest.mark.parametrize("way", Way)

@@ -39,7 +39,20 @@ async def test_anthropic_lists_and_finds_models_page_by_page(
     assert names <= {one.id for one in listed}
     assert len({one.id for one in listed}) == len(listed)
     assert {one.type for one in listed} == {"model"}
-    assert await anthropic_client.models.retrieve("chain/listed") in listed
+    assert {one.lifecycle for one in listed} == {"active"}
+    found = await anthropic_client.models.retrieve("chain/listed")
+    assert found in listed
+    # Under which support finds it.
+    assert found._request_id
+
+
+async def test_a_name_with_a_percent_sign_is_found_as_it_is(
+    world: World, openai_client: AsyncOpenAI, anthropic_client: AsyncAnthropic
+) -> None:
+    await world.model("half%2Fway")
+    name = "openai-compatible/half%2Fway"
+    assert (await openai_client.models.retrieve(name)).id == name
+    assert (await anthropic_client.models.retrieve(name)).id == name
 
 
 @pytest.mark.parametrize("kind", [one for one in ProviderKind if one is not ProviderKind.ANTHROPIC])

@@ -1,6 +1,8 @@
 """A stream of one protocol as a stream of another: read into our own words, and written."""
 
-from trunkline.gateway.answers import Usage, UsageSeen, is_token, said_length
+from collections.abc import Sequence
+
+from trunkline.gateway.answers import AnswerEvent, Usage, UsageSeen, is_token, said_length
 from trunkline.gateway.protocols import StreamReader, StreamWriter
 
 
@@ -26,18 +28,19 @@ class TranslatedStream:
         events = self._reader.feed(chunk)
         if not events:
             return b""
+        self._note(events)
+        return self._writer.write(events)
+
+    def end(self) -> bytes:
+        """The last bytes to the caller. Raises `StreamCut`."""
+        events = self._reader.end()
+        self._note(events)
+        return self._writer.write(events) + self._writer.end()
+
+    def _note(self, events: Sequence[AnswerEvent]) -> None:
         for event in events:
             if isinstance(event, UsageSeen):
                 self.usage = event.usage
             elif not self.begun and is_token(event):
                 self.begun = True
         self.said += said_length(events)
-        return self._writer.write(events)
-
-    def end(self) -> bytes:
-        """The last bytes to the caller. Raises `StreamCut`."""
-        events = self._reader.end()
-        for event in events:
-            if isinstance(event, UsageSeen):
-                self.usage = event.usage
-        return self._writer.write(events) + self._writer.end()

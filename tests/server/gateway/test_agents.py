@@ -1,10 +1,12 @@
 """Whose request it is, and how many names there is room for."""
 
+import orjson
 import pytest
 from sqlalchemy import select
 
 from db.tables import usage_events
-from tests.server.gateway.world import ENDPOINTS, World
+from db.vocabulary import ProviderKind
+from tests.server.gateway.world import ENDPOINTS, MESSAGES, World
 
 
 async def agents(world: World) -> list[str]:
@@ -26,6 +28,18 @@ async def test_the_header_counts_before_the_body(sqlite_world: World, endpoint: 
     await world.ask(endpoint, metadata={"user_id": "somebody"})
     assert await agents(world) == ["", "by body", "by header"]
     assert [one.agent for one in await world.stored()] == ["by header", "by body", None]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_anthropic_is_not_told_whose_request_it_is(sqlite_world: World, stream: bool) -> None:
+    """It refuses metadata that it doesn't know."""
+    world = sqlite_world
+    await world.chain("sim-ok", kind=ProviderKind.ANTHROPIC)
+    for told in ({"user_id": "somebody"}, {}):
+        reply = await world.ask(MESSAGES, stream=stream, metadata={"agent": "by body"} | told)
+        assert reply.status == 200
+        assert orjson.loads(world.seen[-1].body)["metadata"] == told
+    assert await agents(world) == ["by body", "by body"]
 
 
 async def test_a_name_that_can_not_be_kept_is_refused(sqlite_world: World) -> None:

@@ -67,7 +67,8 @@ async def test_anthropics_callers_turn_pages_both_ways(world: World) -> None:
     assert [one["id"] for one in back["data"]] == seen[2:4]
     assert back["has_more"]
     first = pages[0]["data"][0]
-    assert set(first) == {"type", "id", "display_name", "created_at"}
+    assert set(first) == {"type", "id", "display_name", "created_at", "lifecycle"}
+    assert first["lifecycle"] == "active"  # As what is deprecated is left out.
     assert first["created_at"].endswith("Z")
     for wrong in ("limit=0", "limit=1001", "limit=x", "after_id=nothing", "before_id="):
         refused = await get(world, f"/v1/models?{wrong}", **ANTHROPIC)

@@ -29,12 +29,16 @@ class AnthropicPassing:
         *,
         takes_signatures: bool = False,  # noqa: ARG002 - Google doesn't speak this protocol
     ) -> ProviderCall:
-        """The body as it is, but for the model's name, and without thoughts that no provider of
-        this protocol has signed: another model of the chain thought them, and the request would be
-        refused for them. A message of which nothing is left then goes too. Raises `BadRequestBody`
-        where it can't be written as JSON.
+        """The body as it is, but for the model's name, and without what the request would be
+        refused for: the agent in its metadata, which is for us; and what another model of the chain
+        has said, thoughts that no provider of this protocol has signed and texts that are blank. A
+        message of which nothing is left then goes too. Raises `BadRequestBody` where it can't be
+        written as JSON.
         """
         asked = {**body, "model": wire_name}
+        metadata = asked.get("metadata")
+        if isinstance(metadata, dict) and "agent" in metadata:
+            asked["metadata"] = {name: told for name, told in metadata.items() if name != "agent"}
         messages = asked.get("messages")
         if isinstance(messages, list) and any(_has_foreign(message) for message in messages):
             own = [_own(message) for message in messages]
@@ -139,12 +143,15 @@ class AnthropicPassingStream:
 
 
 def _has_foreign(message: object) -> bool:
-    content = message.get("content") if isinstance(message, dict) else None
+    # Another model's words are in the assistant's messages; what a user says is never ours to mend.
+    if not isinstance(message, dict) or message.get("role") != "assistant":
+        return False
+    content = message.get("content")
     return isinstance(content, list) and any(_is_foreign(block) for block in content)
 
 
 def _own(message: object) -> object | None:
-    """The message without the thoughts of others; None where it had nothing else."""
+    """The message without what is foreign; None where it had nothing else."""
     if not isinstance(message, dict) or not _has_foreign(message):
         return message
     content = [block for block in message["content"] if not _is_foreign(block)]
@@ -152,7 +159,12 @@ def _own(message: object) -> object | None:
 
 
 def _is_foreign(block: object) -> bool:
-    if not isinstance(block, dict) or block.get("type") != "thinking":
+    if not isinstance(block, dict):
+        return False
+    if block.get("type") == "text":
+        text = block.get("text")
+        return isinstance(text, str) and (not text or text.isspace())
+    if block.get("type") != "thinking":
         return False
     signature = block.get("signature")
     # One that is neither is for the provider to refuse.

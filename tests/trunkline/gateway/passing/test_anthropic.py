@@ -74,6 +74,23 @@ def test_thoughts_that_nobody_of_this_protocol_signed_are_left_out(signature: st
     assert said[1]["content"] == [thought]
 
 
+@pytest.mark.parametrize("blank", ["", " ", "\n\n"])
+def test_words_of_the_model_that_say_nothing_are_left_out(blank: str) -> None:
+    """They are refused, and other models say them before a call."""
+    nothing = {"type": "text", "text": blank}
+    call = {"type": "tool_use", "id": "t", "name": "now", "input": {}}
+    said: list[dict[str, object]] = [
+        {"role": "assistant", "content": [nothing]},
+        {"role": "assistant", "content": [nothing, call]},
+        # What a user says is not ours, and neither is what isn't a text.
+        {"role": "user", "content": [nothing]},
+        {"role": "assistant", "content": [{"type": "text", "text": 7}, {"type": "text"}]},
+    ]
+    sent_body = orjson.loads(AnthropicPassing().ask({"messages": said}, "m").body)
+    assert sent_body["messages"] == [{"role": "assistant", "content": [call]}, *said[2:]]
+    assert said[0]["content"] == [nothing]
+
+
 def test_a_body_that_can_not_be_written_is_refused() -> None:
     deep: object = 1
     for _ in range(300):
