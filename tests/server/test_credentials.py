@@ -1,5 +1,6 @@
 """Generated credentials: for their owner alone, whole or not at all, never written again."""
 
+import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -85,6 +86,30 @@ def test_a_bad_secret_key_is_named_and_not_shown(
 def test_an_empty_file_is_named(settings: Settings, name: str) -> None:
     (settings.data_dir / name).write_text("\n")
     with pytest.raises(BadSettings, match=f"{name} is empty"):
+        credentials(settings)
+
+
+@pytest.mark.parametrize("mark", ["\ufeff", "é"])
+def test_a_key_with_signs_that_no_key_has_is_refused(settings: Settings, mark: str) -> None:
+    path = settings.data_dir / "secret-key"
+    path.write_text(f"{mark}{generate_secret_key()}\n", "utf-8")
+    with pytest.raises(BadSettings, match="secret-key: each line is 32 random bytes"):
+        credentials(settings).secrets.opens(b"anything")
+
+
+@pytest.mark.parametrize("name", ["admin-token", "secret-key"])
+def test_a_file_that_has_no_end_is_named_at_once(settings: Settings, name: str) -> None:
+    path = settings.data_dir / name
+    path.write_bytes(b"x" * (1 << 20))
+    with pytest.raises(BadSettings, match=f"{name} can't be used: File too large"):
+        credentials(settings)
+    path.unlink()
+    path.symlink_to("/dev/urandom")
+    with pytest.raises(BadSettings, match=f"{name} can't be used: it is no regular file"):
+        credentials(settings)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(BadSettings, match=f"{name} can't be used: it is no regular file"):
         credentials(settings)
 
 
