@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, get_origin, get_type_hints
 
 from msgspec import Meta, ValidationError, convert
 
+from db.sqlite_url import path_in, url_of
 from schema.limits.bounds import DEFAULT_MOST_COST, DEFAULT_OPERATION_SECONDS
 from server.connections import (
     HEAD_SECONDS,
@@ -121,7 +122,7 @@ class Settings:
         """The URL given, or that of a file in the data directory."""
         if self.database_url_given is not None:
             return self.database_url_given
-        return f"sqlite+aiosqlite:///{self.data_dir.absolute() / 'trunkline.db'}"
+        return url_of(self.data_dir / "trunkline.db")
 
     @property
     def is_sqlite(self) -> bool:
@@ -133,8 +134,7 @@ class Settings:
         """Where the database's file is; None on PostgreSQL."""
         if not self.is_sqlite:
             return None
-        _, _, path = self.database_url.partition(":///")
-        return Path(path.partition("?")[0])
+        return path_in(self.database_url)
 
     @property
     def hosts(self) -> tuple[str, ...]:
