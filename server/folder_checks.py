@@ -10,7 +10,7 @@ from server.credentials import ADMIN_TOKEN_FILE
 from server.findings import Finding, bad, doubtful, good
 from server.key_file import SECRET_KEY_FILE
 from server.settings import PREFIX, Settings
-from server.store_commands import is_served
+from server.store_commands import first_line_of, is_served
 
 _FEW_BYTES = 1 << 30
 _TOO_FEW_BYTES = 100 << 20
@@ -20,6 +20,22 @@ _MIB = 1 << 20
 
 def folder_findings(settings: Settings) -> Iterator[Finding]:
     """Look at the data directory, the modes of its files and the space that is left."""
+    try:
+        yield from _findings(settings)
+    except OSError as error:
+        yield bad(
+            "data directory",
+            f"{settings.data_dir} can't be read: {first_line_of(error)}",
+            f"give another {PREFIX}DATA_DIR",
+        )
+
+
+def is_running_on(database: Path) -> bool:
+    """Whether a server holds this file, without making the lock's file where there is none."""
+    return database.with_name(f"{database.name}.lock").exists() and is_served(database)
+
+
+def _findings(settings: Settings) -> Iterator[Finding]:
     folder = settings.data_dir
     if not folder.is_dir():
         if settings.database_path is None and settings.secret_keys and settings.admin_token:
@@ -89,8 +105,3 @@ def _space(settings: Settings) -> Iterator[Finding]:
         )
     served = "a server runs on it" if is_running_on(database) else "no server runs on it"
     yield good("server", f"{database}: {served}")
-
-
-def is_running_on(database: Path) -> bool:
-    """Whether a server holds this file, without making the lock's file where there is none."""
-    return database.with_name(f"{database.name}.lock").exists() and is_served(database)

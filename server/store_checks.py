@@ -39,10 +39,10 @@ class StoreChecks:
         """Look at the database, the clock and the secrets."""
         path = self._settings.database_path
         sealed: list[SealedValue] = []
-        if path is not None and not path.is_file():
-            yield bad("database", f"there is no {path}", "start `trunkline serve` once")
-        else:
-            try:
+        try:
+            if path is not None and not path.is_file():
+                yield bad("database", f"there is no {path}", "start `trunkline serve` once")
+            else:
                 async with _examined(self._settings.database_url) as connection:
                     found = await examine(connection)
                     for finding in _of_database(found):
@@ -52,9 +52,9 @@ class StoreChecks:
                         yield _of_clock(self._clock(), found.now, last)
                         self.providers = list(await all_providers(connection))
                         sealed = list(await sealed_values(connection))
-            except Exception as error:  # noqa: BLE001  # a driver's, of any kind: it is a finding
-                said = f"it can't be read: {type(error).__name__}: {first_line_of(error)}"
-                yield bad("database", said, f"see that {_URL} names it, or restore a backup")
+        except Exception as error:  # noqa: BLE001  # a driver's, of any kind: it is a finding
+            said = f"it can't be read: {type(error).__name__}: {first_line_of(error)}"
+            yield bad("database", said, f"see that {_URL} names it, or restore a backup")
         yield self._of_secrets(sealed)
 
     def _of_secrets(self, sealed: list[SealedValue]) -> Finding:
