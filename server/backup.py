@@ -15,7 +15,6 @@ from db.engine import Database
 from db.migrate import newest_revision
 from db.sealed import SealedValue, sealed_values
 from db.sqlite_copy import OWN_FILES, copy_database, revision_of
-from db.sqlite_url import url_of
 from server.credentials import held_secrets, make_data_dir
 from server.database_lock import sole_server
 from server.failures import CannotStart
@@ -23,6 +22,7 @@ from server.printed import say
 from server.private_files import MODE, sync_folder
 from server.secret_check import named, unreadable_among
 from server.settings import PREFIX, BadSettings, Settings
+from server.sqlite_url import url_of
 from server.store_commands import first_line_of, require_database, run_on_loop
 
 _LONGEST_SHOWN = 40

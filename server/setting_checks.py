@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from db.sqlite_url import path_in
 from server.secret_setting import Secret
+from server.sqlite_url import path_in
 
 SHORTEST_TOKEN = 16
 

@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal, get_origin, get_type_hints
 
 from msgspec import Meta, ValidationError, convert
 
-from db.sqlite_url import path_in, url_of
 from schema.limits.bounds import DEFAULT_MOST_COST, DEFAULT_OPERATION_SECONDS
 from server.connections import (
     HEAD_SECONDS,
@@ -24,6 +23,7 @@ from server.failures import CannotStart
 from server.loopback import LOOPBACK_NAMES
 from server.secret_setting import Secret
 from server.setting_checks import CHECKS
+from server.sqlite_url import path_in, url_of
 from trunkline.failover.slots import DEFAULT_RUNNING
 
 PREFIX = "TRUNKLINE_"
