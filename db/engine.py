@@ -6,6 +6,7 @@ driver's own mode loses updates without an error, and a plain BEGIN fails half o
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
@@ -16,10 +17,10 @@ from urllib.parse import quote
 
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from db.failing import StoreUnavailable, connection_to, failing
+from db.failing import STORE_ERRORS, connection_to, failing
 from db.one_trip import connected
 from db.questions import Asked
 from db.sqlite_readers import PRAGMAS, READ_ONLY, SqliteReaders
@@ -39,7 +40,7 @@ _LAST_READS_SECONDS = 5.0
 # Serialization failure and deadlock: another transaction won, and this one may simply run again.
 _RETRYABLE_SQLSTATES = frozenset({"40001", "40P01"})
 # A driver that finds no server raises the system's own error.
-_STORE_ERRORS = (StoreUnavailable, SQLAlchemyError, OSError)
+_STORE_ERRORS: tuple[type[Exception], ...] = (*STORE_ERRORS, OSError)
 
 
 class BadDatabaseUrl(ValueError):
@@ -94,8 +95,11 @@ class Database:
         # Whoever has a database open in WAL mode has this file beside it. Where nobody has, reading
         # would make one, unless nobody is said to write either.
         served = path.with_name(f"{path.name}-wal").exists()
-        how = "mode=ro&uri=true" if served else "mode=ro&immutable=1&uri=true"
-        given = make_url(f"sqlite+aiosqlite:///file:{quote(str(path))}?{how}")
+        given = URL.create(
+            "sqlite+aiosqlite",
+            database=f"file:{quote(os.fsencode(path))}",
+            query={"mode": "ro", "uri": "true"} | ({} if served else {"immutable": "1"}),
+        )
         engine = _sqlite(given, "BEGIN", read_only=True, pragmas=("busy_timeout=7000",))
         return cls(engine, engine)
 
@@ -247,7 +251,8 @@ def _parse(url: str) -> URL:
     if parsed.drivername in {"postgresql", "postgresql+asyncpg"}:
         return parsed.set(drivername="postgresql+asyncpg")
     if parsed.drivername in {"sqlite", "sqlite+aiosqlite"}:
-        if not parsed.database or parsed.database == ":memory:" or "mode=memory" in url:
+        in_memory = parsed.database == ":memory:" or parsed.query.get("mode") == "memory"
+        if not parsed.database or in_memory:
             raise BadDatabaseUrl("SQLite needs a file: sqlite+aiosqlite:///path/to/trunkline.db")
         return parsed.set(drivername="sqlite+aiosqlite")
     raise BadDatabaseUrl("give sqlite+aiosqlite:///… or postgresql+asyncpg://…")

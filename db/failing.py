@@ -7,7 +7,7 @@ again; what was to be written is not, unless the connection broke while it was b
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -35,6 +35,10 @@ class StoreUnavailable(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(f"the database can't be used just now: {reason}. Try again in a moment")
         self.reason = reason
+
+
+STORE_ERRORS: tuple[type[Exception], ...] = (StoreUnavailable, SQLAlchemyError)
+"""What reading and writing raise of a database that can't be used, or is broken."""
 
 
 @contextmanager

@@ -21,7 +21,8 @@ def copy_database(source: Path, target: Path) -> None:
             # In one step: in several it would begin anew at each write of another process.
             read.backup(written)
             (found,) = written.execute("PRAGMA quick_check(1)").fetchone()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeError) as error:
+        # What is said of a damaged schema may hold bytes of it, which Python can't decode.
         raise CannotCopy(str(error)) from error
     if found != "ok":
         raise CannotCopy(f"it is damaged: {found}")
@@ -32,12 +33,14 @@ def revision_of(path: Path) -> str | None:
     try:
         with closing(_opened(path)) as opened:
             found = opened.execute("SELECT max(version_num) FROM alembic_version").fetchone()
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeError):
         return None
-    return None if found is None else found[0]
+    revision = None if found is None else found[0]
+    return revision if isinstance(revision, str) else None
 
 
 def _opened(path: Path) -> sqlite3.Connection:
     # Read and write, as SQLite wants it of whoever reads beside writers; it makes no database.
     how = "mode=rw" if os.access(path, os.W_OK) else "mode=ro&immutable=1"
-    return sqlite3.connect(f"file:{quote(str(path.absolute()))}?{how}", uri=True, timeout=30)
+    name = quote(os.fsencode(path.absolute()))
+    return sqlite3.connect(f"file:{name}?{how}", uri=True, timeout=30)

@@ -23,6 +23,7 @@ from server.cli_parts import (
     store_options,
 )
 from server.failures import CannotStart
+from server.printed import say
 from server.session_cli import session_group
 from server.store_cli import backup, doctor, restore, rotate_secrets
 from server.token_cli import token_group
@@ -185,5 +186,5 @@ def _open_what_is_closed() -> None:
 
 
 def _end(message: str, status: int) -> None:
-    sys.stderr.write(f"trunkline: {' '.join(message.split())}\n")
+    say(f"trunkline: {' '.join(message.split())}")
     sys.exit(status)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from server.key_file import SECRET_KEY_FILE, KeyFile
-from server.private_files import create_private
+from server.private_files import create_private, read_private
 from server.settings import PREFIX, BadSettings, Settings
 from trunkline.secrets import BadSecretKey, Secrets
 
@@ -77,7 +77,7 @@ def _stored_token(path: Path) -> tuple[str, bool]:
 
 
 def _read(path: Path) -> str:
-    text = path.read_text("utf-8", errors="replace").strip()
+    text = read_private(path).strip()
     if not text:
         raise BadSettings(f"{path} is empty: restore it, or delete it to have a new one generated")
     return text

@@ -14,6 +14,7 @@ from server.findings import Finding, Health, bad, good
 from server.folder_checks import folder_findings
 from server.logs import configure_logs
 from server.outside_checks import bus_finding, price_finding, provider_findings
+from server.printed import printable
 from server.settings import read_settings
 from server.store_checks import StoreChecks
 from server.store_commands import run_on_loop
@@ -30,8 +31,8 @@ def run_doctor(*, providers: bool, as_json: bool, **flags: object) -> int:
             {
                 "check": one.check,
                 "health": one.health.value,
-                "message": one.message,
-                "advice": one.advice or None,
+                "message": printable(one.message),
+                "advice": printable(one.advice) or None,
             }
             for one in findings
         ]
@@ -73,5 +74,4 @@ def _line(finding: Finding) -> str:
     text = f"{finding.health:4}  {finding.check}: {finding.message}"
     if finding.advice:
         text += f" → {finding.advice}"
-    # What a provider or a database says may hold anything.
-    return "".join(sign if sign.isprintable() else "�" for sign in text)
+    return printable(text)

@@ -10,7 +10,7 @@ from server.credentials import ADMIN_TOKEN_FILE
 from server.findings import Finding, bad, doubtful, good
 from server.key_file import SECRET_KEY_FILE
 from server.settings import PREFIX, Settings
-from server.store_commands import is_served
+from server.store_commands import first_line_of, is_served
 
 AS_OWNER = "run as the server's user, or give the folder to it with chown"
 """What to do where files can't be looked at."""
@@ -22,10 +22,28 @@ _MIB = 1 << 20
 
 def folder_findings(settings: Settings) -> Iterator[Finding]:
     """Look at the data directory, the modes of its files and the space that is left."""
+    try:
+        yield from _findings(settings)
+    except PermissionError as error:
+        yield bad("files", f"{error.filename} can't be read: {error.strerror}", AS_OWNER)
+    except OSError as error:
+        yield bad(
+            "data directory",
+            f"{settings.data_dir} can't be read: {first_line_of(error)}",
+            f"give another {PREFIX}DATA_DIR",
+        )
+
+
+def is_running_on(database: Path) -> bool:
+    """Whether a server holds this file, without making the lock's file where there is none."""
+    return database.with_name(f"{database.name}.lock").exists() and is_served(database)
+
+
+def _findings(settings: Settings) -> Iterator[Finding]:
     folder = settings.data_dir
     try:
         is_there = folder.is_dir()
-    except OSError as error:  # A folder before it is closed to this user.
+    except PermissionError as error:  # A folder before it is closed to this user.
         yield bad("data directory", f"{folder} can't be read: {error.strerror}", AS_OWNER)
         return
     if not is_there:
@@ -39,11 +57,8 @@ def folder_findings(settings: Settings) -> Iterator[Finding]:
             )
         return
     yield _owned(folder)
-    try:
-        yield from _open_to_others(settings)
-        yield from _space(settings)
-    except OSError as error:
-        yield bad("files", f"{error.filename} can't be read: {error.strerror}", AS_OWNER)
+    yield from _open_to_others(settings)
+    yield from _space(settings)
 
 
 def _owned(folder: Path) -> Finding:
@@ -99,8 +114,3 @@ def _space(settings: Settings) -> Iterator[Finding]:
         )
     served = "a server runs on it" if is_running_on(database) else "no server runs on it"
     yield good("server", f"{database}: {served}")
-
-
-def is_running_on(database: Path) -> bool:
-    """Whether a server holds this file, without making the lock's file where there is none."""
-    return database.with_name(f"{database.name}.lock").exists() and is_served(database)

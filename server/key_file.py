@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from server.failures import CannotStart
-from server.private_files import create_private, replace_private
+from server.private_files import create_private, read_private, replace_private
 from server.settings import BadSettings
 from trunkline.secrets import SecretKeyGone, generate_secret_key, is_secret_key
 
@@ -33,7 +33,7 @@ class KeyFile:
         """Its keys, newest first; none where there is no file. Raises `BadSettings`."""
         try:
             stamp = self._present_stamp()
-            text = self.path.read_text("utf-8", errors="replace")
+            text = read_private(self.path)
         except FileNotFoundError:
             self._stamp = None
             return ()

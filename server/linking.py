@@ -4,7 +4,7 @@ from server.logs import configure_logs
 from server.serving import sign_in_link
 from server.settings import Settings
 from server.sign_in import Gate
-from server.store_commands import require_database, run_on_store
+from server.store_commands import require_database, run_on_loop
 from server.wiring import open_database
 from trunkline.clock import system_clock
 
@@ -15,7 +15,7 @@ def new_sign_in_link(settings: Settings) -> str:
     """
     require_database(settings)
     configure_logs(settings.log_format)
-    code = run_on_store(_issue_code(settings))
+    code = run_on_loop(_issue_code(settings))
     return sign_in_link(settings.address(settings.port), code)
 
 

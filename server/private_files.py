@@ -1,10 +1,29 @@
 """Files that are their owner's alone: read, made once, or replaced; whole or not at all."""
 
+import errno
 import os
 import secrets
+import stat
 from pathlib import Path
 
 MODE = 0o600
+_MOST_BYTES = 1 << 16
+
+
+def read_private(path: Path) -> str:
+    """What it holds. Raises `OSError`, also of what has no end: a pipe, a device, a huge file."""
+    # A pipe is opened without waiting for its writer.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            text = file.read(_MOST_BYTES + 1)
+    finally:
+        os.close(descriptor)
+    if len(text) > _MOST_BYTES:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+    return text.decode("utf-8", "replace")
 
 
 def create_private(path: Path, text: str) -> bool:

@@ -16,10 +16,11 @@ from server.credentials import held_secrets
 from server.failures import CannotStart
 from server.key_file import KeyFile
 from server.logs import configure_logs
+from server.printed import say
 from server.progress import Progress
 from server.secret_check import named, unreadable_among
 from server.settings import PREFIX, Settings
-from server.store_commands import first_line_of, make_way, require_database, run_on_store
+from server.store_commands import first_line_of, make_way, require_database, run_on_loop
 from server.wiring import command_services, open_database
 from trunkline.audit.actors import command_line
 from trunkline.forgetting import forget_unreadable
@@ -35,7 +36,7 @@ def run_rotate_secrets(settings: Settings, *, resume: bool, keep_old: bool) -> N
     configure_logs(settings.log_format)
     secrets, key_file = held_secrets(settings)
     with key_file.sole_writer() if key_file is not None else nullcontext():
-        run_on_store(_rotate(settings, secrets, key_file, resume=resume, keep_old=keep_old))
+        run_on_loop(_rotate(settings, secrets, key_file, resume=resume, keep_old=keep_old))
 
 
 def run_forget_unreadable(settings: Settings) -> None:
@@ -45,7 +46,7 @@ def run_forget_unreadable(settings: Settings) -> None:
     _, key_file = held_secrets(settings)
     if key_file is not None:
         key_file.create()
-    run_on_store(_forget(settings))
+    run_on_loop(_forget(settings))
 
 
 async def _rotate(
@@ -63,7 +64,7 @@ async def _rotate(
         begun = len(keys) > 1
         if key_file is not None and not begun:
             if resume:
-                _say("nothing to do: no rotation is unfinished")
+                say("nothing to do: no rotation is unfinished")
                 return
             key_file.replace([generate_secret_key(), *keys])
         if key_file is not None:
@@ -138,21 +139,21 @@ def _tell(
 ) -> None:
     newest = secrets.key_ids[0]
     if done.resealed:
-        _say(f"{done.resealed:,} of {done.total:,} sealed anew, all by key {newest} now")
+        say(f"{done.resealed:,} of {done.total:,} sealed anew, all by key {newest} now")
     else:
-        _say(f"nothing to seal anew: all {done.total:,} are sealed by key {newest}")
+        say(f"nothing to seal anew: all {done.total:,} are sealed by key {newest}")
     if key_file is None:
         if len(secrets.key_ids) > 1:
-            _say(
+            say(
                 f"once every server was started with this key first, {PREFIX}SECRET_KEYS needs "
                 "the others no more; run this again before you remove them"
             )
         else:
-            _say(f"to rotate, put a new key first in {PREFIX}SECRET_KEYS, keep the present one")
+            say(f"to rotate, put a new key first in {PREFIX}SECRET_KEYS, keep the present one")
     elif keep_old:
-        _say(f"the former keys stay in {key_file.path}; run this again to take them out")
+        say(f"the former keys stay in {key_file.path}; run this again to take them out")
     else:
-        _say(
+        say(
             f"{key_file.path} holds this key alone"
             + (", and the rotation that was begun is finished" if begun else "")
             + "; a backup of the database from before needs the former one"
@@ -164,16 +165,12 @@ async def _forget(settings: Settings) -> None:
         forgotten = await forget_unreadable(services)
     for one in forgotten:
         if one.webhook_secret is None:
-            _say(f"{one.value.label} was removed: set it anew")
+            say(f"{one.value.label} was removed: set it anew")
         else:
             sys.stdout.write(f"{one.webhook_secret}\n")
-            _say(
+            say(
                 f"{one.value.label} could not be read: the one above is its new one, shown this "
                 "once; give it to the receiver"
             )
     if not forgotten:
-        _say("nothing to remove: everything can be read")
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
+        say("nothing to remove: everything can be read")

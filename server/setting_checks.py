@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from server.secret_setting import Secret
+from server.sqlite_url import path_in
 
 SHORTEST_TOKEN = 16
 
@@ -90,8 +91,10 @@ def _split(url: str) -> SplitResult | None:
 
 
 def _names_a_file(url: str) -> bool:
-    _, found, path = url.partition(":///")
-    return bool(found and path) and ":memory:" not in path and "mode=memory" not in path
+    _, found, rest = url.partition(":///")
+    path = path_in(url)
+    is_one = bool(found and path.name) and "\0" not in str(path)
+    return is_one and ":memory:" not in str(path) and "mode=memory" not in rest.partition("?")[2]
 
 
 def _names_a_redis(url: str) -> bool:

@@ -23,6 +23,7 @@ from server.failures import CannotStart
 from server.loopback import LOOPBACK_NAMES
 from server.secret_setting import Secret
 from server.setting_checks import CHECKS
+from server.sqlite_url import path_in, url_of
 from trunkline.failover.slots import DEFAULT_RUNNING
 
 PREFIX = "TRUNKLINE_"
@@ -121,7 +122,7 @@ class Settings:
         """The URL given, or that of a file in the data directory."""
         if self.database_url_given is not None:
             return self.database_url_given
-        return f"sqlite+aiosqlite:///{self.data_dir.absolute() / 'trunkline.db'}"
+        return url_of(self.data_dir / "trunkline.db")
 
     @property
     def is_sqlite(self) -> bool:
@@ -133,8 +134,7 @@ class Settings:
         """Where the database's file is; None on PostgreSQL."""
         if not self.is_sqlite:
             return None
-        _, _, path = self.database_url.partition(":///")
-        return Path(path.partition("?")[0])
+        return path_in(self.database_url)
 
     @property
     def hosts(self) -> tuple[str, ...]:

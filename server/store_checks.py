@@ -86,8 +86,11 @@ def _missing(path: Path | None) -> Finding | None:
     try:
         if path is None or path.is_file():
             return None
-    except OSError as error:  # Its folder, or one before that, is closed to this user.
-        return bad("database", f"{path} can't be read: {first_line_of(error)}", AS_OWNER)
+    except OSError as error:  # Its folder, or one before that, is closed to this user; or no name.
+        advice = (
+            AS_OWNER if isinstance(error, PermissionError) else f"give another {PREFIX}DATA_DIR"
+        )
+        return bad("database", f"{path} can't be read: {first_line_of(error)}", advice)
     return bad("database", f"there is no {path}", "start `trunkline serve` once")
 
 

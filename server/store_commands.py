@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import uvloop
 
-from db.failing import StoreUnavailable
+from db.failing import STORE_ERRORS, StoreUnavailable
 from server.database_lock import DatabaseInUse, sole_server
 from server.failures import CannotStart
 from server.logs import configure_logs
@@ -24,10 +24,13 @@ _MAKE_WAY_SECONDS = 0.11
 
 
 def require_database(settings: Settings) -> None:
-    """A command sets up no database. Raises `CannotStart` where there is no file."""
+    """A command sets up no database. Raises `CannotStart` where there is no file, or an empty one.
+
+    Nothing is sealed in an empty one, so that a rotation would drop the key of the right one.
+    """
     path = settings.database_path
     try:
-        is_there = path is None or path.is_file()
+        is_there = path is None or (path.is_file() and path.stat().st_size > 0)
     except OSError as error:  # Its name is too long, or a folder before it is closed to us.
         raise CannotStart(f"{PREFIX}DATA_DIR: {path} can't be read: {error.strerror}") from error
     if not is_there:
@@ -60,17 +63,16 @@ def is_served(database: Path | None) -> bool:
 
 
 def run_on_loop(work: Coroutine[Any, Any, T]) -> T:
-    """Run a command's work to its end."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(work)
-
-
-def run_on_store(work: Coroutine[Any, Any, T]) -> T:
-    """The same for work that needs the store. Raises `CannotStart` where that can't be used."""
+    """Run a command's work to its end. Raises `CannotStart` where the database can't be used."""
     try:
-        return run_on_loop(work)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(work)
     except StoreUnavailable as error:
         raise CannotStart(str(error)) from error
+    except STORE_ERRORS as error:
+        raise CannotStart(
+            f"the database can't be used: {first_line_of(error)}; `trunkline doctor` says more"
+        ) from error
 
 
 def run_on_services(settings: Settings, work: Callable[[Services], Awaitable[None]]) -> None:
@@ -83,7 +85,7 @@ def run_on_services(settings: Settings, work: Callable[[Services], Awaitable[Non
             await work(services)
 
     try:
-        run_on_store(on_services())
+        run_on_loop(on_services())
     except Refused as refusal:
         raise CannotStart(str(refusal)) from refusal
 
@@ -103,6 +105,8 @@ def minute(at: datetime | None) -> str:
 
 def first_line_of(error: Exception) -> str:
     """The first line of what a driver or the system says."""
+    if isinstance(error, StoreUnavailable):
+        return error.reason
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -12,6 +12,7 @@ from pathlib import Path
 from server.export_files import write_export
 from server.failures import CannotStart
 from server.logs import configure_logs
+from server.printed import printable
 from server.progress import Progress
 from server.settings import Settings
 from server.store_commands import (
@@ -163,4 +164,4 @@ def _counted(report: ImportReport) -> str:
 
 def _reasons(bad: BadLine) -> str:
     text = "; ".join(problem.message for problem in bad.problems)
-    return f"line {bad.number}: {''.join(sign if sign.isprintable() else '�' for sign in text)}"
+    return f"line {bad.number}: {printable(text)}"

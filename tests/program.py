@@ -21,9 +21,12 @@ from pathlib import Path
 from typing import NoReturn
 
 _LOADED = (
+    "server.backup",
     "server.cli",
+    "server.doctor",
     "server.linking",
     "server.sdl",
+    "server.secret_rotation",
     "server.serving",
     "server.token_commands",
     "server.usage_files",
@@ -38,12 +41,13 @@ def run_program(
     environment: Mapping[str, str],
     *,
     given: str | None = None,
+    folder: Path | None = None,
     timeout_seconds: float = 60,
 ) -> "subprocess.CompletedProcess[str]":
     """What `trunkline …` prints and ends with, as `subprocess.run` gives it.
 
-    `given` is its standard input. A command that takes longer is killed, and raises
-    `subprocess.TimeoutExpired`.
+    `given` is its standard input, `folder` where it runs. A command that takes longer is killed,
+    and raises `subprocess.TimeoutExpired`.
     """
     with (
         tempfile.TemporaryFile() as stdin,
@@ -55,7 +59,7 @@ def run_program(
         stdin.seek(0)
         connection.settimeout(timeout_seconds)
         connection.connect(str(_loaded_program()))
-        asked = json.dumps([[*arguments], dict(environment), str(Path.cwd())]).encode()
+        asked = json.dumps([[*arguments], dict(environment), str(folder or Path.cwd())]).encode()
         socket.send_fds(connection, [asked], [stdin.fileno(), stdout.fileno(), stderr.fileno()])
         connection.shutdown(socket.SHUT_WR)
         with connection.makefile() as answers:

@@ -206,7 +206,7 @@ def is_secret_key(key: str) -> bool:
     """Whether it is a key for `Secrets`."""
     # The specification of Fernet: https://github.com/fernet/spec/blob/master/Spec.md#key-format
     try:
-        return len(base64.urlsafe_b64decode(key.encode())) == _KEY_BYTES
+        return len(base64.urlsafe_b64decode(key)) == _KEY_BYTES
     except ValueError:
         return False
 

@@ -96,7 +96,8 @@ GOOD = ("series", "events", "csv", "ndjson", "MODEL", "TODAY", "UTC", "DAY", "5"
 ENDED = frozenset({0, 1, 2})
 
 
-def _text(dice: Random) -> str:
+def environment_text(dice: Random) -> str:
+    """A hostile string that the environment can hold."""
     return "".join(
         sign for sign in dice.choice(STRINGS) if sign != "\0" and not "\ud800" <= sign <= "\udfff"
     )
@@ -136,7 +137,9 @@ def _case(seed: int, sort: str) -> Case:
             arguments = [dice.choice(("serve", "serve", "serve", "sign-in-link"))]
             for _ in range(dice.choice((1, 1, 2, 5))):
                 name = dice.choice(list(SETTINGS))
-                value = dice.choice(SETTINGS[name]) if dice.random() < 0.8 else _text(dice)
+                value = (
+                    dice.choice(SETTINGS[name]) if dice.random() < 0.8 else environment_text(dice)
+                )
                 environment[f"TRUNKLINE_{name}"] = value
             if dice.random() < 0.2:
                 name = dice.choice(list(ELSEWHERE))
@@ -154,7 +157,7 @@ def _case(seed: int, sort: str) -> Case:
             for _ in range(dice.randrange(6)):
                 arguments += [
                     dice.choice(FLAGS[:13] if command == "usage" else AUDIT_FLAGS),
-                    dice.choice(GOOD) if dice.random() < 0.8 else _text(dice),
+                    dice.choice(GOOD) if dice.random() < 0.8 else environment_text(dice),
                 ]
         case "script":
             arguments = ["simulate-provider", "--port", "0", "--script", "input"]
@@ -186,7 +189,9 @@ def _case(seed: int, sort: str) -> Case:
                 dice.choice(("usage", "token", "token", "audit", "session", "export-schema", "x"))
             ]
             for _ in range(dice.randrange(6)):
-                arguments.append(dice.choice(words) if dice.random() < 0.7 else _text(dice))
+                arguments.append(
+                    dice.choice(words) if dice.random() < 0.7 else environment_text(dice)
+                )
     return {"arguments": arguments, "environment": environment, "file": file}
 
 
@@ -258,13 +263,14 @@ def _check(ended: dict[str, Any]) -> None:
     if status is None:
         raise Finding("hang: the command does not end")
     if status not in ENDED or "Traceback" in errors or "Warning: " in errors:
-        raise Finding(f"status {status}: {_end_of(errors)}")
+        raise Finding(f"status {status}: {end_of(errors)}")
     said = [line for line in errors.splitlines() if line.startswith("trunkline: ")]
     if status == 2 and len(said) != 1:
-        raise Finding(f"status 2, and {len(said)} lines that say why: {_end_of(errors)}")
+        raise Finding(f"status 2, and {len(said)} lines that say why: {end_of(errors)}")
 
 
-def _end_of(errors: str) -> str:
+def end_of(errors: str) -> str:
+    """What a command said last, for a finding."""
     return " / ".join(line[-600:] for line in errors.splitlines()[-12:])
 
 

@@ -1,5 +1,6 @@
 """Every way in that is fuzzed."""
 
+from tests.fuzz.commands import COMMANDS
 from tests.fuzz.frames import FRAMES
 from tests.fuzz.identifiers import IDENTIFIERS
 from tests.fuzz.operations import OPERATIONS
@@ -8,5 +9,14 @@ from tests.fuzz.provider_answers import PROVIDER_ANSWERS
 from tests.fuzz.raw_http import RAW_HTTP
 
 SURFACES = {
-    one.name: one for one in (OPERATIONS, RAW_HTTP, FRAMES, PROVIDER_ANSWERS, PROGRAM, IDENTIFIERS)
+    one.name: one
+    for one in (
+        OPERATIONS,
+        RAW_HTTP,
+        FRAMES,
+        PROVIDER_ANSWERS,
+        PROGRAM,
+        IDENTIFIERS,
+        COMMANDS,
+    )
 }

@@ -3,10 +3,11 @@
 import asyncio
 import os
 import shutil
+import sqlite3
 import stat
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
@@ -181,6 +182,80 @@ def test_a_damaged_backup_is_refused(settings: Settings, tmp_path: Path) -> None
     with pytest.raises(CannotStart, match="it is damaged: "):
         run_restore(read_settings(data_dir=tmp_path / "other"), tmp_path / "kept.db")
     assert names_in(tmp_path / "other") == {"trunkline.db.lock"}
+
+
+@pytest.mark.parametrize(
+    "name", [":memory:", "a?mode=memory", "50%41", "file:x", "\udcff", "o" * 245, "a\nb"]
+)
+def test_a_backup_and_a_data_directory_may_have_any_name(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    output = Path("elsewhere", name)
+    run_backup(settings, output)
+    restored = read_settings(data_dir=Path(name))
+    run_restore(restored, output)
+    assert names_in(tmp_path) == {"data", "elsewhere", name}
+    assert names_in(tmp_path / name) == {"trunkline.db", "trunkline.db.lock"}
+
+
+@pytest.mark.parametrize("name", ["o" * 250, "o" * 256, "o/" * 3_000])
+def test_a_name_that_is_too_long_is_told(settings: Settings, tmp_path: Path, name: str) -> None:
+    with pytest.raises(CannotStart, match="can't be written: File name too long"):
+        run_backup(settings, tmp_path / name)
+    with pytest.raises(CannotStart, match=r"can't be read: File name too long|is no file"):
+        run_restore(read_settings(data_dir=tmp_path / "other"), tmp_path / name)
+    assert names_in(tmp_path) == {"data"}
+
+
+@pytest.mark.parametrize("ending", ["-wal", "-shm", "-journal"])
+def test_a_backup_takes_no_name_of_sqlites(settings: Settings, tmp_path: Path, ending: str) -> None:
+    with pytest.raises(CannotStart, match=r"is SQLite's own beside .*/trunkline\.db"):
+        run_backup(settings, settings.data_dir / f"trunkline.db{ending}")
+    (tmp_path / f"kept.db{ending}").write_bytes(b"of another")
+    with pytest.raises(CannotStart, match=f"kept.db{ending} is there already"):
+        run_backup(settings, tmp_path / "kept.db")
+    assert names_in(tmp_path) == {"data", f"kept.db{ending}"}
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("DROP TABLE alembic_version", "holds no database of Trunkline's"),
+        ("UPDATE alembic_version SET version_num = x'30'", "holds no database of Trunkline's"),
+        ("UPDATE alembic_version SET version_num = '9999'", "is at revision 9999"),
+        ("DROP TABLE providers", "no such table: providers"),
+    ],
+)
+def test_what_could_not_be_restored_is_not_backed_up(
+    settings: Settings, tmp_path: Path, script: str, words: str
+) -> None:
+    with closing(sqlite3.connect(settings.data_dir / "trunkline.db")) as opened, opened:
+        opened.execute(script)
+    shutil.copy(settings.data_dir / "trunkline.db", tmp_path / "copied.db")
+    with pytest.raises(CannotStart, match=words):
+        run_backup(settings, tmp_path / "kept.db")
+    with pytest.raises(CannotStart, match=words):
+        run_restore(read_settings(data_dir=tmp_path / "other"), tmp_path / "copied.db")
+    assert names_in(tmp_path) - {"other"} == {"data", "copied.db"}
+    assert not (tmp_path / "other" / "trunkline.db").exists()
+
+
+async def test_a_broken_key_file_is_told_of_and_holds_nothing_up(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with being_written(settings.database_url, credentials(settings).secrets):
+        pass
+    (settings.data_dir / "secret-key").write_text("broken")
+    await asyncio.to_thread(run_backup, settings, tmp_path / "kept.db")
+    told = "secret-key: each line is 32 random bytes in URL-safe base64: restore it"
+    assert told in capsys.readouterr().err
+    (tmp_path / "other").mkdir()
+    shutil.copy(settings.data_dir / "secret-key", tmp_path / "other")
+    there = read_settings(data_dir=tmp_path / "other")
+    await asyncio.to_thread(run_restore, there, tmp_path / "kept.db")
+    assert told in capsys.readouterr().err
 
 
 async def test_postgresql_is_backed_up_by_its_own_tools_as_documented(

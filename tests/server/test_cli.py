@@ -122,6 +122,11 @@ def test_a_mistake_is_one_line_and_exit_2(
     assert "hunter2" not in ended.stderr
 
 
+def test_what_a_message_names_moves_no_cursor(tmp_path: Path) -> None:
+    done = run(tmp_path, "restore", "a\x1b[2Jb\udcff")
+    assert (done.returncode, done.stderr) == (2, "trunkline: a�[2Jb� is no file\n")
+
+
 def test_a_database_that_is_none_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "notes.db"
     path.write_text("these are notes and no database at all" * 100)

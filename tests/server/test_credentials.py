@@ -90,6 +90,30 @@ def test_an_empty_file_is_named(settings: Settings, name: str) -> None:
         credentials(settings)
 
 
+@pytest.mark.parametrize("mark", ["\ufeff", "é"])
+def test_a_key_with_signs_that_no_key_has_is_refused(settings: Settings, mark: str) -> None:
+    path = settings.data_dir / "secret-key"
+    path.write_text(f"{mark}{generate_secret_key()}\n", "utf-8")
+    with pytest.raises(BadSettings, match="secret-key: each line is 32 random bytes"):
+        credentials(settings).secrets.opens(b"anything")
+
+
+@pytest.mark.parametrize("name", ["admin-token", "secret-key"])
+def test_a_file_that_has_no_end_is_named_at_once(settings: Settings, name: str) -> None:
+    path = settings.data_dir / name
+    path.write_bytes(b"x" * (1 << 20))
+    with pytest.raises(BadSettings, match=f"{name} can't be used: File too large"):
+        credentials(settings)
+    path.unlink()
+    path.symlink_to("/dev/urandom")
+    with pytest.raises(BadSettings, match=f"{name} can't be used: it is no regular file"):
+        credentials(settings)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(BadSettings, match=f"{name} can't be used: it is no regular file"):
+        credentials(settings)
+
+
 def test_a_data_directory_that_is_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BadSettings, match=r"^TRUNKLINE_DATA_DIR: "):

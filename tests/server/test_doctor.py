@@ -121,6 +121,23 @@ def test_who_is_another_user_is_told_so(
     assert "the server's user" in failing["database"]["advice"]
 
 
+def test_json_comes_of_whatever_names_files_have(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert doctor.run_doctor(providers=False, as_json=True, data_dir=tmp_path / "\udcff") == 1
+    told = json.loads(capsys.readouterr().out)
+    assert "/�" in next(one["message"] for one in told["checks"] if one["check"] == "database")
+
+
+def test_a_name_that_is_too_long_is_a_finding(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert doctor.run_doctor(providers=False, as_json=False, data_dir=tmp_path / ("d" * 256)) == 1
+    said = capsys.readouterr().out
+    assert "FAIL  data directory: " in said
+    assert "can't be read: File name too long" in said
+
+
 def loosen(folder: Path) -> None:
     folder.chmod(0o755)
     (folder / "secret-key").chmod(0o644)

@@ -4,9 +4,11 @@ import asyncio
 import os
 import shutil
 import signal
+import sqlite3
 import stat
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from server.credentials import credentials
 from server.failures import CannotStart
 from server.key_file import KeyFile
 from server.secret_check import SecretsUnreadable, require_readable
+from server.secret_rotation import run_forget_unreadable
 from server.settings import Settings, read_settings
 from server.simulated.app import running_simulator
 from server.simulated.behaviour import Behaviour
@@ -219,6 +222,26 @@ def test_a_value_that_no_key_opens_is_named_and_nothing_is_changed(
     said = capsys.readouterr().err
     assert "the API key of provider 'p7' was removed: set it anew" in said
     assert f"{MANY - 1} of {MANY - 1} sealed anew" in said
+
+
+def test_a_database_that_cannot_be_read_is_told_and_the_key_stays(data_dir: Path) -> None:
+    before = keys_in(data_dir)
+    with closing(sqlite3.connect(data_dir / "trunkline.db")) as opened, opened:
+        opened.execute("DROP TABLE budgets")
+    for command in (rotate, lambda folder: run_forget_unreadable(settings_of(folder))):
+        with pytest.raises(CannotStart, match=r"the database can't be used: .*no such table"):
+            command(data_dir)
+    assert keys_in(data_dir) == before
+
+
+def test_an_empty_file_is_no_database_whose_key_is_rotated(data_dir: Path, tmp_path: Path) -> None:
+    before = keys_in(data_dir)
+    (tmp_path / "wrong.db").touch()
+    url = f"sqlite+aiosqlite:///{tmp_path / 'wrong.db'}"
+    wrong = read_settings(data_dir=data_dir, database_url=url)
+    with pytest.raises(CannotStart, match="there is no database at"):
+        secret_rotation.run_rotate_secrets(wrong, resume=False, keep_old=False)
+    assert keys_in(data_dir) == before
 
 
 async def spoil(folder: Path, slug: str) -> None:

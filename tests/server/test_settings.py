@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from server.connections import ConnectionBounds
 from server.settings import BadSettings, read_settings
@@ -215,3 +216,21 @@ def test_what_bounds_connections_is_read(monkeypatch: pytest.MonkeyPatch) -> Non
     }.items():
         monkeypatch.setenv(f"TRUNKLINE_{name}", value)
     assert read_settings().connection_bounds == ConnectionBounds(0.5, 75.0, 100, 10, 30.0)
+
+
+@pytest.mark.parametrize("name", ["a?b", "50%41", "a#b", "\udcff", "a b", ":memory:x", "a@b:c"])
+def test_the_database_is_in_the_data_directory_whatever_that_is_called(
+    tmp_path: Path, name: str
+) -> None:
+    settings = read_settings(data_dir=tmp_path / name)
+    file = tmp_path / name / "trunkline.db"
+    assert settings.database_path == file
+    assert make_url(settings.database_url).database == str(file)
+    again = read_settings(database_url=settings.database_url.replace(":memory:", "x"))
+    assert again.database_path == Path(str(file).replace(":memory:", "x"))
+
+
+@pytest.mark.parametrize("path", ["", ".", "/", "a%00b", "%2F"])
+def test_a_database_needs_a_name_that_a_file_may_have(path: str) -> None:
+    with pytest.raises(BadSettings, match=r"TRUNKLINE_DATABASE_URL: SQLite needs a file"):
+        read_settings(database_url=f"sqlite+aiosqlite:///{path}")
