@@ -1,15 +1,16 @@
 """What budgets' scopes spent, from rollups: one statement for each dimension and time."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from db.budgets import BudgetScopeRow
 from db.engine import Connection
-from db.rollup_columns import Parts, TotalTooLarge
+from db.rollup_columns import LARGEST, Parts, TotalTooLarge
 from db.rollup_levels import SUMMED
 from db.usage import UsageCondition
 from db.usage_rollups import GroupId, sum_groups
 from db.vocabulary import BudgetScopeKind, UsageDimension
+from trunkline.errors import BadRequest
 from trunkline.usage.totals import too_large
 from trunkline.usage.windows import Span
 
@@ -50,6 +51,26 @@ async def read_spending(
         except TotalTooLarge as error:
             raise too_large() from error
     return [_spending(scope, sums[_DIMENSIONS[scope.kind], span]) for scope, span in wanted]
+
+
+async def read_any_spending(
+    connection: Connection, wanted: Sequence[tuple[BudgetScopeRow, Span]]
+) -> list[Spending]:
+    """The same, whatever was recorded: more than the store can sum is as much as it can."""
+    try:
+        found = await read_spending(connection, wanted)
+    except BadRequest:
+        # One that can't be summed says nothing of the others.
+        found = [await _read_alone(connection, scope, span) for scope, span in wanted]
+    return [replace(one, cost_nanos=min(one.cost_nanos, LARGEST)) for one in found]
+
+
+async def _read_alone(connection: Connection, scope: BudgetScopeRow, span: Span) -> Spending:
+    try:
+        (found,) = await read_spending(connection, [(scope, span)])
+    except BadRequest:
+        return Spending(LARGEST, 0)
+    return found
 
 
 def _condition(dimension: UsageDimension, scopes: Sequence[BudgetScopeRow]) -> UsageCondition:

@@ -320,6 +320,34 @@ async def test_it_looks_on_usage_at_most_four_times_a_second_and_when_a_period_t
             await eventually(turned)
 
 
+@pytest.mark.parametrize("scope", [BudgetScope(agent="endless"), BudgetScope(everything=True)])
+async def test_what_can_not_be_summed_has_used_up_its_own_budget_and_no_other(
+    services: Services, clock: SetClock, scope: BudgetScope
+) -> None:
+    month = {"period": BudgetPeriod.CALENDAR_MONTH, "action": BudgetAction.BLOCK}
+    spender = await make_budget(services, "10", scope=scope, **month)
+    other = await make_budget(services, "10", scope=BudgetScope(agent="b"), **month)
+    for days in range(4):
+        await spend(services, "1", agent="endless", at=clock.now - timedelta(days=days))
+    await spend(services, "6", agent="b")
+    # Eighteen billion dollars: more nanodollars than 64 bits hold.
+    await services.database.transact(
+        lambda connection: connection.execute(
+            text(f"UPDATE usage_rollups SET cost_nanos = {2**62} WHERE agent <> 'b'")
+        )
+    )
+    watch = BudgetWatch(services)
+    await watch.look()
+    blocking = blocked(services, agent="endless")
+    assert blocking is not None
+    assert blocking.id == spender.id
+    given = [(alert.budget_id, alert.threshold) for alert in await given_alerts(services)]
+    assert given.count((other.id, 50)) == 1
+    assert [one for one in given if one[0] == spender.id] == [
+        (spender.id, threshold) for threshold in (50, 80, 100)
+    ]
+
+
 async def test_it_survives_a_bad_moment_of_the_store(services: Services, time: Time) -> None:
     await make_budget(services, "10")
     await spend(services, "6")
