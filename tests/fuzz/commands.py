@@ -1,9 +1,7 @@
 """The commands that keep a store, on files and settings as a bad day leaves them."""
 
 import asyncio
-import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -158,14 +156,10 @@ def prepare(subject: Subject) -> None:
     """A store to copy."""
     if "store" in subject.beside:
         return
-    folder = Path(tempfile.mkdtemp(prefix="trunkline-commands-"))
+    folder = subject.log.parent / "stores"
+    folder.mkdir()
     subject.beside["webhook_secret"] = asyncio.run(make_store(folder / "store.db"))
     subject.beside["store"] = folder / "store.db"
-
-
-def conclude(subject: Subject) -> None:
-    """Take the copies away."""
-    shutil.rmtree(subject.beside.pop("store").parent)
 
 
 def play(subject: Subject, case: Case) -> None:
@@ -256,4 +250,4 @@ def _is_beside(name: str) -> bool:
     return name.endswith(SIDE_FILES)
 
 
-COMMANDS = Surface("commands", cases, play, prepare, conclude, examples=40)
+COMMANDS = Surface("commands", cases, play, prepare, examples=40)
