@@ -33,6 +33,10 @@ Connection = AsyncConnection
 """What a transaction's work gets; the layers above pass it on and look no closer."""
 
 _READERS = 4
+# Those of Python's driver; others are SQLite's own.
+_SQLITE_PARAMETERS = frozenset(
+    {"timeout", "isolation_level", "detect_types", "check_same_thread", "cached_statements"}
+)
 _POSTGRESQL_CONNECTIONS = 10
 _ATTEMPTS = 8
 # Whoever was cancelled in the middle of a read gives its connection back within milliseconds.
@@ -254,6 +258,9 @@ def _parse(url: str) -> URL:
         in_memory = parsed.database == ":memory:" or parsed.query.get("mode") == "memory"
         if not parsed.database or in_memory:
             raise BadDatabaseUrl("SQLite needs a file: sqlite+aiosqlite:///path/to/trunkline.db")
+        if "uri" not in parsed.query and parsed.query.keys() - _SQLITE_PARAMETERS:
+            # They would be left out, with a warning.
+            raise BadDatabaseUrl("SQLite's own parameters, such as mode, need file: and uri=true")
         return parsed.set(drivername="sqlite+aiosqlite")
     raise BadDatabaseUrl("give sqlite+aiosqlite:///… or postgresql+asyncpg://…")
 

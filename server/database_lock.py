@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from server.failures import CannotStart
+from server.private_files import open_lock
 
 
 class DatabaseInUse(CannotStart):
@@ -32,7 +33,7 @@ def sole_server(database: Path | None) -> Iterator[None]:
     # Beside the database, not on it: SQLite's own locks are on that file.
     path = database.with_name(f"{database.name}.lock")
     try:
-        file = path.open("a")
+        file = open_lock(path)
     except OSError as error:
         raise CannotStart(
             f"TRUNKLINE_DATABASE_URL: {path} can't be written: {error.strerror}"

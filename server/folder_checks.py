@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from server.credentials import ADMIN_TOKEN_FILE
+from server.failures import CannotStart
 from server.findings import Finding, bad, doubtful, good
 from server.key_file import SECRET_KEY_FILE
 from server.settings import PREFIX, Settings
@@ -112,5 +113,8 @@ def _space(settings: Settings) -> Iterator[Finding]:
             f"{wal.name} has {size / _MIB:,.0f} MiB",
             "something reads the database without end: restart the server",
         )
-    served = "a server runs on it" if is_running_on(database) else "no server runs on it"
-    yield good("server", f"{database}: {served}")
+    try:
+        served = "a server runs on it" if is_running_on(database) else "no server runs on it"
+        yield good("server", f"{database}: {served}")
+    except CannotStart as error:
+        yield bad("server", str(error), "take it away: the next start makes it anew")

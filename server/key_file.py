@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from server.failures import CannotStart
-from server.private_files import create_private, read_private, replace_private
+from server.private_files import create_private, open_lock, read_private, replace_private
 from server.settings import BadSettings
 from trunkline.secrets import SecretKeyGone, generate_secret_key, is_secret_key
 
@@ -84,7 +84,7 @@ class KeyFile:
         """Hold it against every other command that would replace it. Raises `CannotStart`."""
         path = self.path.with_name(f"{self.path.name}.lock")
         try:
-            file = path.open("a")
+            file = open_lock(path)
         except OSError as error:
             raise CannotStart(f"{path} can't be written: {error.strerror}") from error
         with file:

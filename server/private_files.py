@@ -5,6 +5,7 @@ import os
 import secrets
 import stat
 from pathlib import Path
+from typing import TextIO
 
 MODE = 0o600
 _MOST_BYTES = 1 << 16
@@ -55,6 +56,15 @@ def replace_private(path: Path, text: str) -> None:
     _write(draft, text, os.O_TRUNC)
     draft.replace(path)
     sync_folder(path.parent)
+
+
+def open_lock(path: Path) -> TextIO:
+    """Open a file that is only there to be locked. Raises `OSError`, also of a link or a pipe.
+
+    Through a link that leads nowhere it would make another file, such as an empty database.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
+    return os.fdopen(os.open(path, flags, 0o666), "a")
 
 
 def sync_folder(folder: Path) -> None:

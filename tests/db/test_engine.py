@@ -109,8 +109,12 @@ async def test_two_hundred_read_modify_writes_lose_none(database: Database) -> N
 
 
 @pytest.mark.parametrize(
-    "url", ["", "mysql://root@localhost/x", "sqlite://", "sqlite+aiosqlite:///:memory:", "nonsense"]
-)
+    "url",
+    [
+        "", "mysql://root@localhost/x", "sqlite://", "sqlite+aiosqlite:///:memory:", "nonsense",
+        "sqlite+aiosqlite:///x.db?mode=ro", "sqlite+aiosqlite:///x.db?timeout=5&nonsense=1",
+    ],
+)  # fmt: skip
 def test_a_url_of_no_database_is_refused(url: str) -> None:
     with pytest.raises(BadDatabaseUrl):
         Database.open(url)

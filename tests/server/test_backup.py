@@ -166,6 +166,15 @@ def test_a_server_that_runs_there_is_not_disturbed(settings: Settings, tmp_path:
         run_restore(there, tmp_path / "kept.db")
 
 
+def test_a_lock_that_is_a_link_makes_no_database(settings: Settings, tmp_path: Path) -> None:
+    run_backup(settings, tmp_path / "kept.db")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "trunkline.db.lock").symlink_to("trunkline.db")
+    with pytest.raises(CannotStart, match=r"trunkline\.db\.lock can't be written"):
+        run_restore(read_settings(data_dir=tmp_path / "other"), tmp_path / "kept.db")
+    assert names_in(tmp_path / "other") == {"trunkline.db.lock"}
+
+
 @pytest.mark.parametrize("content", [b"", b"no database at all", b"SQLite format 3\0" * 400])
 def test_what_is_no_backup_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "kept.db").write_bytes(content)

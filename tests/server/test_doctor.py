@@ -138,6 +138,15 @@ def test_a_name_that_is_too_long_is_a_finding(
     assert "can't be read: File name too long" in said
 
 
+async def test_a_lock_that_cannot_be_held_is_a_finding(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data_dir / "trunkline.db.lock").mkdir()
+    found = await examined(data_dir, capsys)
+    assert (found["server"]["health"], found["database"]["health"]) == ("FAIL", "OK")
+    assert "trunkline.db.lock can't be written: Is a directory" in found["server"]["message"]
+
+
 def loosen(folder: Path) -> None:
     folder.chmod(0o755)
     (folder / "secret-key").chmod(0o644)
