@@ -4,6 +4,7 @@ Libraries that log through the standard library come out the same way. No traceb
 of local variables: they may be keys.
 """
 
+import json
 import logging
 import sys
 from typing import Any, Literal, TextIO
@@ -69,4 +70,8 @@ def _rendering(log_format: Literal["console", "json"], *, colors: bool) -> list[
 
 
 def _json(event: Any, **_options: Any) -> str:
-    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    try:
+        return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except orjson.JSONEncodeError:
+        # A name of a file that is no UTF-8, for one: the line would be lost.
+        return json.dumps(event, default=str)

@@ -36,6 +36,13 @@ def lines() -> Iterator[Any]:
     root.setLevel(level)
 
 
+@pytest.mark.parametrize("value", ["/data/\udcff", 2**70])
+def test_a_line_that_orjson_can_not_write_is_written(lines: Any, value: object) -> None:
+    structlog.get_logger("trunkline.server").info("admin token generated", file=value)
+    (line,) = lines()
+    assert (line["event"], line["file"]) == ("admin token generated", value)
+
+
 def exercise(server: Any) -> None:
     """Requests of every kind, with a secret wherever one could be."""
     named = {
