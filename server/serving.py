@@ -86,7 +86,7 @@ def listening_socket(settings: Settings) -> Iterator[socket.socket]:
         )
         family, kind, protocol, _, address = min(found, key=lambda info: info[0] != socket.AF_INET)
         listener = socket.socket(family, kind, protocol)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: of a name that no host can have.
         raise CannotStart(f"{PREFIX}HOST: {settings.host} is no address: {error}") from error
     with listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -98,6 +98,7 @@ def serving(data_dir: Path, **more: str) -> Iterator[Served]:
         (["serve"], {"TRUNKLINE_LOG_FORMAT": "xml"}, "TRUNKLINE_LOG_FORMAT"),
         (["serve"], {"TRUNKLINE_SECRET_KEYS": "hunter2"}, "TRUNKLINE_SECRET_KEYS"),
         (["serve"], {"TRUNKLINE_HOST": "192.0.2.1"}, "TRUNKLINE_HOST"),
+        (["serve", "--host", "a..b"], {}, "TRUNKLINE_HOST: a..b is no address"),
         (["serve", "--database-url", "mysql://h/d"], {}, "TRUNKLINE_DATABASE_URL"),
         (["serve", "--database-url", "sqlite:////no/such/x.db"], {}, "TRUNKLINE_DATABASE_URL"),
         (["serve", "--database-url", "postgresql://u:hunter2@127.0.0.1:1/d"],
