@@ -250,7 +250,7 @@ class Database:
 def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:  # ValueError: of a port that is no number.
         raise BadDatabaseUrl("it is no database URL") from error
     if parsed.drivername in {"postgresql", "postgresql+asyncpg"}:
         return parsed.set(drivername="postgresql+asyncpg")

@@ -112,6 +112,7 @@ async def test_two_hundred_read_modify_writes_lose_none(database: Database) -> N
     "url",
     [
         "", "mysql://root@localhost/x", "sqlite://", "sqlite+aiosqlite:///:memory:", "nonsense",
+        "postgresql://h:port/d",
         "sqlite+aiosqlite:///x.db?mode=ro", "sqlite+aiosqlite:///x.db?timeout=5&nonsense=1",
     ],
 )  # fmt: skip
