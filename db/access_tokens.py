@@ -13,6 +13,7 @@ from sqlalchemy import Row, and_, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.paging import PageRequest, Slice, after_key, decode_cursor, slice_of
+from db.storable import is_storable
 from db.tables import access_tokens, browser_sessions
 from db.upsert import insert_into
 from db.vocabulary import AccessScope
@@ -102,6 +103,8 @@ async def lock_token(connection: AsyncConnection, token_id: int) -> AccessTokenR
 
 async def find_token_by_name(connection: AsyncConnection, name: str) -> AccessTokenRow | None:
     """The token of this name, however it is capitalized."""
+    if not is_storable(name):
+        return None
     statement = select(access_tokens).where(access_tokens.c.name_folded == name.casefold())
     row = (await connection.execute(statement)).one_or_none()
     return None if row is None else _token(row)

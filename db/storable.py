@@ -2,8 +2,10 @@
 
 
 def is_storable(text: str) -> bool:
-    """Whether a row can hold it as it is. PostgreSQL refuses to look for what none can hold."""
-    return "\0" not in text
+    """Whether a row can hold it as it is. PostgreSQL refuses to look for what none can hold, and
+    drivers to send lone surrogates.
+    """
+    return text.isprintable() or storable(text) == text
 
 
 def storable(text: str, *, longest: int | None = None) -> str:

@@ -3,9 +3,12 @@
 from datetime import timedelta
 from functools import partial
 
+import pytest
+
 from db.access_tokens import (
     delete_token,
     find_token,
+    find_token_by_name,
     insert_token,
     living_access,
     load_tokens,
@@ -122,6 +125,12 @@ async def test_a_deleted_token_takes_the_sessions_of_both_its_hashes_along(
         left = [await find_session(connection, one * 32, now=clock()) for one in (b"a", b"b", b"c")]
         assert await load_tokens(connection, [token_id]) == {}
     assert [one is not None for one in left] == [False, False, True]
+
+
+@pytest.mark.parametrize("name", ["\0", "\udcff", "nobody"])
+async def test_a_name_that_no_token_has_is_not_found(database: Database, name: str) -> None:
+    async with database.read() as connection:
+        assert await find_token_by_name(connection, name) is None
 
 
 async def test_a_name_or_hash_that_is_taken_is_not_stored(

@@ -114,6 +114,8 @@ async def test_a_tokens_life(command_line: CommandLine) -> None:
         (("rotate", "nobody"), "'nobody'"),
         (("rotate", "nobody", "--grace", "1 day"), "24h"),
         (("revoke", "nobody"), "trunkline token list"),
+        (("revoke", "\udcff"), "trunkline token list"),
+        (("create", "x", "--scope", "READ", "--chain", "\udcff"), "'\\udcff'"),
     ],
 )
 def test_what_is_wrong_is_one_line(
