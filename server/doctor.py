@@ -10,12 +10,12 @@ from collections.abc import AsyncIterator, Sequence
 import orjson
 
 from server.failures import CannotStart
-from server.findings import Finding, Health, bad, good
+from server.findings import Finding, Health, bad, doubtful, good
 from server.folder_checks import folder_findings
 from server.logs import configure_logs
 from server.outside_checks import bus_finding, price_finding, provider_findings
 from server.printed import printable
-from server.settings import read_settings
+from server.settings import read_settings, unknown_variables
 from server.store_checks import StoreChecks
 from server.store_commands import run_on_loop
 from trunkline.catalog.known import KnownCatalog
@@ -59,6 +59,9 @@ async def _findings(*, providers: bool, flags: dict[str, object]) -> AsyncIterat
         return
     configure_logs(settings.log_format)
     yield good("settings", "all can be read")
+    if unknown := unknown_variables():
+        said = f"{', '.join(unknown)}: no setting is called so"
+        yield doubtful("variables", said, "see that nothing is misspelled: they are passed over")
     for finding in folder_findings(settings):
         yield finding
     store = StoreChecks(settings, system_clock)

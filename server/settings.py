@@ -166,6 +166,12 @@ def variable(name: str) -> str:
     return f"{PREFIX}{name.removesuffix('_given').upper()}"
 
 
+def unknown_variables() -> list[str]:
+    """Variables of the environment that are called like settings and are none."""
+    known = {variable(name) for name in get_type_hints(Settings)}
+    return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+
+
 def read_settings(**flags: object) -> Settings:
     """The settings of the environment; flags that aren't None override it.
 

@@ -17,7 +17,7 @@ from db.vocabulary import ProviderKind
 from server import doctor
 from server.credentials import credentials
 from server.key_file import KeyFile
-from server.settings import read_settings
+from server.settings import read_settings, unknown_variables
 from server.simulated.app import running_simulator
 from server.simulated.behaviour import Behaviour
 from server.wiring import services_on
@@ -33,6 +33,8 @@ Findings = dict[str, dict[str, Any]]
 def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ADMIN_TOKEN", "SECRET_KEYS", "DATABASE_URL", "BUS_URL"):
         monkeypatch.delenv(f"TRUNKLINE_{name}", raising=False)
+    for name in unknown_variables():
+        monkeypatch.delenv(name)
     monkeypatch.setattr(doctor, "configure_logs", lambda log_format: None)
 
 
@@ -77,6 +79,16 @@ async def test_a_healthy_store_is_found_so(
         "settings", "data directory", "files", "disk", "server", "database", "migrations", "clock",
         "secrets", "bus", "prices", "proxies",
     }  # fmt: skip
+
+
+async def test_a_variable_that_no_setting_is_called_is_told(
+    data_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRUNKLINE_MOST_COST", "5000")
+    monkeypatch.setenv("TRUNKLINE_MOST_COSTS", "sk-not-shown")
+    told = (await examined(data_dir, capsys))["variables"]
+    assert told["health"] == "WARN"
+    assert told["message"] == "TRUNKLINE_MOST_COSTS: no setting is called so"
 
 
 def test_the_command_prints_json_and_exits_1_where_something_fails(
