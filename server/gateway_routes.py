@@ -6,6 +6,7 @@ in the caller's protocol.
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 
 import structlog
@@ -236,7 +237,12 @@ def face_of(scope: Scope) -> Face:
 
 def _agent(headers: Mapping[str, str], body: JsonObject, viewer: Viewer) -> str:
     """Whose request it is. Raises `BadRequestBody`, and `Rejected` for one the token isn't for."""
-    agent = agent_of(headers.get("x-trunkline-agent"), body, viewer.agent)
+    named = headers.get("x-trunkline-agent")
+    if named is not None and not named.isascii():
+        # Most clients send UTF-8. Browsers and Node send Latin-1, which hardly ever reads as UTF-8.
+        with suppress(UnicodeDecodeError):
+            named = named.encode("latin-1").decode()
+    agent = agent_of(named, body, viewer.agent)
     if not viewer.access.may_name(agent):
         raise Rejected(403, f"{wrong_agent(viewer.access)}, by x-trunkline-agent or metadata.agent")
     return agent

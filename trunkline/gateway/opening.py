@@ -86,7 +86,8 @@ def agent_of(header: str | None, body: JsonObject, otherwise: str) -> str:
     breaks = any(break_ in agent for break_ in "\r\n\t")
     if len(agent) > LONGEST_NAME or breaks or unstorable_character(agent):
         raise BadRequestBody(
-            f"an agent's name has at most {LONGEST_NAME} printable characters", "metadata.agent"
+            f"an agent's name has at most {LONGEST_NAME} printable characters",
+            "metadata.agent" if header is None else "x-trunkline-agent",
         )
     return agent
 

@@ -1,5 +1,10 @@
 """Whose request it is, and how many names there is room for."""
 
+import asyncio
+from contextlib import closing
+from http.client import HTTPConnection
+from urllib.parse import urlsplit
+
 import orjson
 import pytest
 from sqlalchemy import select
@@ -53,6 +58,25 @@ async def test_a_name_that_can_not_be_kept_is_refused(sqlite_world: World) -> No
     for odd in (7, None, ["a"], {"a": 1}):
         assert (await world.ask(metadata={"agent": odd})).status == 200
     assert await agents(world) == [""] * 4
+
+
+async def test_a_header_may_name_it_in_utf_8_or_latin_1(sqlite_world: World) -> None:
+    world = sqlite_world
+    await world.chain("sim-ok")
+    body = orjson.dumps({"model": "chain/test", "messages": [{"role": "user", "content": "x"}]})
+
+    def ask(name: bytes) -> int:
+        connection = HTTPConnection(urlsplit(world.url).netloc)
+        headers = world.bearer | {"x-trunkline-agent": name}
+        with closing(connection):
+            connection.request("POST", "/v1/chat/completions", body, headers)
+            return connection.getresponse().status
+
+    for name in ("bücher-京".encode(), "bücher".encode("latin-1")):
+        assert await asyncio.to_thread(ask, name) == 200
+    assert await agents(world) == ["bücher", "bücher-京"]
+    reply = await world.ask(headers={"x-trunkline-agent": "x" * 201})
+    assert (reply.status, reply.error["param"]) == (400, "x-trunkline-agent")
 
 
 async def test_there_is_room_for_so_many_agents(world: World) -> None:
