@@ -28,15 +28,22 @@ PATH = "/chat/completions"
 
 class OpenAiDialect:
     """`POST /chat/completions`. `official` is OpenAI itself, which differs from those who are
-    compatible in a few names of parameters.
+    compatible in a few names of parameters; `asks_for_usage` is not for who refuses to be asked for
+    a stream's, and tells it.
     """
 
-    def __init__(self, *, official: bool) -> None:
+    def __init__(self, *, official: bool, asks_for_usage: bool = True) -> None:
         self._official = official
+        self._asks_for_usage = asks_for_usage
 
     def ask(self, conversation: Conversation, wire_name: str) -> ProviderCall:
         """The request for this chat. Raises `CannotSay`."""
-        body, dropped = body_of(conversation, wire_name, official=self._official)
+        body, dropped = body_of(
+            conversation,
+            wire_name,
+            official=self._official,
+            asks_for_usage=self._asks_for_usage,
+        )
         try:
             return ProviderCall(PATH, orjson.dumps(body), dropped)
         except orjson.JSONEncodeError as error:

@@ -48,7 +48,7 @@ def effort_of(reasoning_tokens: int) -> str:
 
 
 def body_of(
-    conversation: Conversation, wire_name: str, *, official: bool
+    conversation: Conversation, wire_name: str, *, official: bool, asks_for_usage: bool = True
 ) -> tuple[dict[str, object], tuple[str, ...]]:
     """The request, and the parameters that it leaves out. Raises `CannotSay`."""
     body: dict[str, object] = {"model": wire_name, "messages": list(_messages(conversation))}
@@ -84,7 +84,8 @@ def body_of(
     body.update(_tools(conversation))
     if conversation.stream:
         body["stream"] = True
-        body["stream_options"] = {"include_usage": True}
+        if asks_for_usage:
+            body["stream_options"] = {"include_usage": True}
     return body, tuple(dropped)
 
 

@@ -27,7 +27,7 @@ class AnthropicPassing:
         body: JsonObject,
         wire_name: str,
         *,
-        takes_signatures: bool = False,  # noqa: ARG002 - Google doesn't speak this protocol
+        known_provider: str | None = None,  # noqa: ARG002 - all who speak this take the same
     ) -> ProviderCall:
         """The body as it is, but for the model's name, and without what the request would be
         refused for: the agent in its metadata, which is for us; and what another model of the chain

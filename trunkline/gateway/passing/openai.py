@@ -24,7 +24,12 @@ from trunkline.gateway.dialects.openai_answers import (
 from trunkline.gateway.dialects.openai_streams import DONE
 from trunkline.gateway.faces.openai_reading import asks_for_usage
 from trunkline.gateway.framing import EventSplitter, EventTooLarge, ServerSentEvent
-from trunkline.gateway.openai_signatures import without_signatures
+from trunkline.gateway.openai_compatible import (
+    REFUSE_THOUGHTS,
+    asking_for_usage,
+    without_thoughts,
+)
+from trunkline.gateway.openai_signatures import GOOGLE, without_signatures
 from trunkline.gateway.protocols import (
     BadRequestBody,
     ProviderCall,
@@ -40,20 +45,27 @@ class OpenAiPassing:
     """`POST /chat/completions`, in and out."""
 
     def ask(
-        self, body: JsonObject, wire_name: str, *, takes_signatures: bool = False
+        self, body: JsonObject, wire_name: str, *, known_provider: str | None = None
     ) -> ProviderCall:
         """The caller's body with the model's wire name for its name, and in a stream with the wish
-        for usage. Google's marks on calls go to Google alone. Raises `BadRequestBody` where it is
-        nested too deep to be written again.
+        for usage. Google's marks on calls go to Google alone, and what others refuse goes not to
+        them (see `openai_compatible`). Raises `BadRequestBody` where it is nested too deep to be
+        written again.
         """
         asked: dict[str, object] = {**body, "model": wire_name}
         messages = body.get("messages")
-        if not takes_signatures and isinstance(messages, list):
-            asked["messages"] = without_signatures(messages)
+        if isinstance(messages, list):
+            if known_provider != GOOGLE:
+                messages = without_signatures(messages)
+            if known_provider in REFUSE_THOUGHTS:
+                messages = without_thoughts(messages)
+            asked["messages"] = messages
         options = body.get("stream_options")
         # Options that are none are for the provider to refuse.
         if body.get("stream") is True and (options is None or isinstance(options, Mapping)):
-            asked["stream_options"] = {**(options or {}), "include_usage": True}
+            asked["stream_options"] = asking_for_usage(options, known_provider)
+            if asked["stream_options"] is None:
+                del asked["stream_options"]
         try:
             return ProviderCall(PATH, orjson.dumps(asked))
         except orjson.JSONEncodeError as error:

@@ -86,7 +86,7 @@ def signed_body(**beside: object) -> dict[str, object]:
 def test_what_gemini_signed_goes_to_google_alone() -> None:
     body = signed_body()
     before = json.dumps(body)
-    call = PASSING.ask(body, "gemini-3-pro", takes_signatures=True)
+    call = PASSING.ask(body, "gemini-3-pro", known_provider="google")
     assert orjson.loads(call.body) == body | {"model": "gemini-3-pro"}
     sent = orjson.loads(PASSING.ask(body, "gpt-5").body)
     assert "extra_content" not in json.dumps(sent)
@@ -130,6 +130,30 @@ def test_asks_for_usage_in_a_stream() -> None:
         "stream_options": {"include_obfuscation": False, "include_usage": True},
     }
     assert "stream_options" not in STREAMED
+
+
+def test_asks_mistral_for_no_usage_which_it_tells_unasked() -> None:
+    others: dict[str, object] = {"include_obfuscation": False}
+    for options, passed_on in [
+        ({}, {}),
+        ({"include_usage": True}, {}),
+        (others | {"include_usage": True}, {"stream_options": others}),
+    ]:
+        body = {**STREAMED, "stream_options": options}
+        sent = orjson.loads(PASSING.ask(body, "large", known_provider="mistral").body)
+        assert sent == {**STREAMED, "model": "large", **passed_on}
+        assert body["stream_options"] is options
+
+
+@pytest.mark.parametrize("known_provider", ["cerebras", "groq", "mistral"])
+def test_thoughts_go_to_nobody_who_refuses_them(known_provider: str) -> None:
+    thought = {"role": "assistant", "content": "hi", "reasoning_content": "hm", "new": 1}
+    said: list[object] = ["odd", {"role": "user", "content": "hi"}, thought]
+    body: dict[str, object] = {**HELLO, "messages": said}
+    assert orjson.loads(PASSING.ask(body, "m").body)["messages"] == said
+    sent = orjson.loads(PASSING.ask(body, "m", known_provider=known_provider).body)
+    assert sent["messages"] == [*said[:2], {"role": "assistant", "content": "hi", "new": 1}]
+    assert thought["reasoning_content"] == "hm"
 
 
 def test_leaves_options_that_are_none_to_the_provider() -> None:
