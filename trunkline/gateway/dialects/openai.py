@@ -28,13 +28,13 @@ PATH = "/chat/completions"
 
 class OpenAiDialect:
     """`POST /chat/completions`. `official` is OpenAI itself, which differs from those who are
-    compatible in a few names of parameters; `asks_for_usage` is not for who refuses to be asked for
-    a stream's, and tells it.
+    compatible in a few names of parameters; `known_provider` is who that is, where they refuse what
+    others take.
     """
 
-    def __init__(self, *, official: bool, asks_for_usage: bool = True) -> None:
+    def __init__(self, *, official: bool, known_provider: str | None = None) -> None:
         self._official = official
-        self._asks_for_usage = asks_for_usage
+        self._known_provider = known_provider
 
     def ask(self, conversation: Conversation, wire_name: str) -> ProviderCall:
         """The request for this chat. Raises `CannotSay`."""
@@ -42,7 +42,7 @@ class OpenAiDialect:
             conversation,
             wire_name,
             official=self._official,
-            asks_for_usage=self._asks_for_usage,
+            known_provider=self._known_provider,
         )
         try:
             return ProviderCall(PATH, orjson.dumps(body), dropped)

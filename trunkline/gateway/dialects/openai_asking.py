@@ -21,6 +21,7 @@ from trunkline.gateway.conversation import (
     ToolResult,
     Turn,
 )
+from trunkline.gateway.openai_compatible import messages_for, stream_options_for
 from trunkline.gateway.protocols import CannotSay
 
 MOST_STOPS = 4
@@ -48,10 +49,15 @@ def effort_of(reasoning_tokens: int) -> str:
 
 
 def body_of(
-    conversation: Conversation, wire_name: str, *, official: bool, asks_for_usage: bool = True
+    conversation: Conversation,
+    wire_name: str,
+    *,
+    official: bool,
+    known_provider: str | None = None,
 ) -> tuple[dict[str, object], tuple[str, ...]]:
     """The request, and the parameters that it leaves out. Raises `CannotSay`."""
-    body: dict[str, object] = {"model": wire_name, "messages": list(_messages(conversation))}
+    messages = messages_for(known_provider, list(_messages(conversation)))
+    body: dict[str, object] = {"model": wire_name, "messages": messages}
     dropped = []
     for name in _SAME_NAME:
         value = getattr(conversation, name)
@@ -84,12 +90,11 @@ def body_of(
     body.update(_tools(conversation))
     if conversation.stream:
         body["stream"] = True
-        if asks_for_usage:
-            body["stream_options"] = {"include_usage": True}
+        _add(body, stream_options=stream_options_for(known_provider))
     return body, tuple(dropped)
 
 
-def _messages(conversation: Conversation) -> Iterator[JsonObject]:
+def _messages(conversation: Conversation) -> Iterator[object]:
     if conversation.system:
         # One, as many servers take no more, and none but at the beginning.
         text = "\n\n".join(part.text for part in conversation.system)

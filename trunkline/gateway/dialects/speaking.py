@@ -7,7 +7,7 @@ from trunkline.gateway.dialects.anthropic import AnthropicDialect
 from trunkline.gateway.dialects.google import GoogleDialect
 from trunkline.gateway.dialects.ollama import OllamaDialect
 from trunkline.gateway.dialects.openai import OpenAiDialect
-from trunkline.gateway.openai_compatible import REFUSE_TO_BE_ASKED_FOR_USAGE
+from trunkline.gateway.openai_compatible import MISTRAL
 from trunkline.gateway.protocols import Dialect
 
 DIALECTS: Mapping[ProviderKind, Dialect] = {
@@ -17,12 +17,11 @@ DIALECTS: Mapping[ProviderKind, Dialect] = {
     ProviderKind.GOOGLE: GoogleDialect(),
     ProviderKind.OLLAMA: OllamaDialect(),
 }
-_NOT_ASKED_FOR_USAGE = OpenAiDialect(official=False, asks_for_usage=False)
+_MISTRALS = OpenAiDialect(official=False, known_provider=MISTRAL)
 
 
 def dialect_of(kind: ProviderKind, known_provider: str | None) -> Dialect:
     """What a provider of this kind is asked in, who is known by this id of the price data."""
-    compatible = kind is ProviderKind.OPENAI_COMPATIBLE
-    if compatible and known_provider in REFUSE_TO_BE_ASKED_FOR_USAGE:
-        return _NOT_ASKED_FOR_USAGE
+    if kind is ProviderKind.OPENAI_COMPATIBLE and known_provider == MISTRAL:
+        return _MISTRALS
     return DIALECTS[kind]

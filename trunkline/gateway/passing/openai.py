@@ -24,11 +24,7 @@ from trunkline.gateway.dialects.openai_answers import (
 from trunkline.gateway.dialects.openai_streams import DONE
 from trunkline.gateway.faces.openai_reading import asks_for_usage
 from trunkline.gateway.framing import EventSplitter, EventTooLarge, ServerSentEvent
-from trunkline.gateway.openai_compatible import (
-    REFUSE_THOUGHTS,
-    asking_for_usage,
-    without_thoughts,
-)
+from trunkline.gateway.openai_compatible import messages_for, stream_options_for
 from trunkline.gateway.openai_signatures import GOOGLE, without_signatures
 from trunkline.gateway.protocols import (
     BadRequestBody,
@@ -57,15 +53,13 @@ class OpenAiPassing:
         if isinstance(messages, list):
             if known_provider != GOOGLE:
                 messages = without_signatures(messages)
-            if known_provider in REFUSE_THOUGHTS:
-                messages = without_thoughts(messages)
-            asked["messages"] = messages
+            asked["messages"] = messages_for(known_provider, messages)
         options = body.get("stream_options")
         # Options that are none are for the provider to refuse.
         if body.get("stream") is True and (options is None or isinstance(options, Mapping)):
-            asked["stream_options"] = asking_for_usage(options, known_provider)
-            if asked["stream_options"] is None:
-                del asked["stream_options"]
+            asked.pop("stream_options", None)
+            if (asking := stream_options_for(known_provider, options)) is not None:
+                asked["stream_options"] = asking
         try:
             return ProviderCall(PATH, orjson.dumps(asked))
         except orjson.JSONEncodeError as error:

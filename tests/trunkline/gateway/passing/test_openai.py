@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator
 from itertools import pairwise
 
@@ -154,6 +155,29 @@ def test_thoughts_go_to_nobody_who_refuses_them(known_provider: str) -> None:
     sent = orjson.loads(PASSING.ask(body, "m", known_provider=known_provider).body)
     assert sent["messages"] == [*said[:2], {"role": "assistant", "content": "hi", "new": 1}]
     assert thought["reasoning_content"] == "hm"
+
+
+def test_mistral_gets_ids_of_calls_that_it_takes() -> None:
+    def said(first: object, second: object) -> list[object]:
+        function = {"name": "f", "arguments": "{}"}
+        calls = [{"id": one, "function": function} for one in (first, second)]
+        return [
+            "odd",
+            {"role": "assistant", "tool_calls": [*calls, "odd", {"function": function}]},
+            {"role": "assistant", "tool_calls": None},
+            *({"role": "tool", "tool_call_id": one, "content": "1"} for one in (second, first)),
+        ]
+
+    body: dict[str, object] = {**HELLO, "messages": said("call_0", "aB3456789")}
+    sent = orjson.loads(PASSING.ask(body, "m", known_provider="mistral").body)["messages"]
+    made = sent[1]["tool_calls"][0]["id"]
+    assert re.fullmatch("[A-Za-z0-9]{9}", made)
+    assert sent == said(made, "aB3456789")
+    assert body["messages"] == said("call_0", "aB3456789")
+    odd: dict[str, object] = {**HELLO, "messages": said(7, None)}
+    assert orjson.loads(PASSING.ask(odd, "m", known_provider="mistral").body) == odd | {
+        "model": "m"
+    }
 
 
 def test_leaves_options_that_are_none_to_the_provider() -> None:
