@@ -13,6 +13,7 @@ from trunkline.gateway.dialects.anthropic_usage import UsageCounts
 from trunkline.gateway.dialects.google_requests import SIGNATURE_MARK
 from trunkline.gateway.framing import EventSplitter, EventTooLarge, ServerSentEvent
 from trunkline.gateway.protocols import BadRequestBody, ProviderCall, SeenAnswer, StreamCut
+from trunkline.gateway.provider_json import with_halves
 
 _STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 # Where a delta or a block holds what the model says.
@@ -105,9 +106,9 @@ class AnthropicPassingStream:
         if not event.data:
             return not event.name
         try:
-            message = orjson.loads(event.data)
+            message: object = orjson.loads(event.data)
         except orjson.JSONDecodeError:
-            return False
+            message = with_halves(event.data)
         if not isinstance(message, dict):
             return False
         kind = message.get("type")

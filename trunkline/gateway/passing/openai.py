@@ -33,6 +33,7 @@ from trunkline.gateway.protocols import (
     StreamCut,
     StreamFailed,
 )
+from trunkline.gateway.provider_json import with_halves
 
 _OTHER_TOKENS = ("function_call", "audio")
 
@@ -141,7 +142,7 @@ class OpenAiPassingStream:
         try:
             said: object = orjson.loads(data)
         except orjson.JSONDecodeError:
-            return False
+            said = with_halves(data)
         if not isinstance(said, dict):
             return False
         # This runs for every token, so it calls no more than it must.

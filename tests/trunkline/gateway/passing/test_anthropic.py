@@ -146,6 +146,15 @@ def test_a_malformed_event_does_not_pass(malformed: bytes) -> None:
     assert stream().feed(HELLO + malformed + ENDED) == HELLO + ENDED
 
 
+def test_halves_of_characters_pass() -> None:
+    """A caller joins them again."""
+    halves = delta("text_delta", text="@") + delta("text_delta", text="#")
+    halves = halves.replace(b"@", rb"\ud83d").replace(b"#", rb"\ude00")
+    passing = stream()
+    assert passing.feed(halves) == halves
+    assert passing.said == 2
+
+
 def test_what_is_not_known_passes() -> None:
     tomorrow = sent("event_of_tomorrow", delta={"type": "of_tomorrow", "usage": []})
     assert stream().feed(tomorrow) == tomorrow

@@ -180,6 +180,17 @@ def test_mistral_gets_ids_of_calls_that_it_takes() -> None:
     }
 
 
+def test_halves_of_characters_pass() -> None:
+    """A caller joins them again."""
+    halves = b"".join(
+        b'data: {"choices":[{"delta":{"content":"\\%b"}}]}\n\n' % half
+        for half in (b"ud83d", b"ude00")
+    )
+    stream = PASSING.stream(STREAMED)
+    assert stream.feed(halves) == halves
+    assert stream.said == 2
+
+
 def test_leaves_options_that_are_none_to_the_provider() -> None:
     body: dict[str, object] = {**STREAMED, "stream_options": "yes"}
     assert asked(body) == body | {"model": "gpt-5"}
