@@ -35,6 +35,7 @@ _TOO_LONG_CODES = frozenset(
 _TOO_LONG_PHRASES = (
     "prompt is too long",
     "maximum context length",
+    "maximum prompt length",
     "exceeds the context length",
     "exceeds the maximum number of tokens",
     "exceed context limit",

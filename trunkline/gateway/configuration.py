@@ -26,11 +26,6 @@ class GatewayProvider:
     root: str
     headers: SecretHeaders
 
-    @property
-    def takes_signatures(self) -> bool:
-        """Whether a call may be signed in OpenAI's protocol: Google alone knows the field."""
-        return self.known_provider == "google"
-
 
 @dataclass(frozen=True, slots=True)
 class GatewayModel:

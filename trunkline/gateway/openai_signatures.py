@@ -7,8 +7,9 @@ Nobody else knows the field, and some refuse a request that has it.
 
 from trunkline.gateway.conversation import JsonObject
 
+GOOGLE = "google"
+"""The id of the provider who takes them, and their owner's name in the field."""
 _FIELD = "extra_content"
-_OWNER = "google"
 _MARK = "thought_signature"
 
 
@@ -16,13 +17,13 @@ def signed(call: JsonObject, signature: str | None) -> JsonObject:
     """The call of a message or of a stream's delta, with its signature where it has one."""
     if signature is None:
         return call
-    return {**call, _FIELD: {_OWNER: {_MARK: signature}}}
+    return {**call, _FIELD: {GOOGLE: {_MARK: signature}}}
 
 
 def signature_of(call: JsonObject) -> str | None:
     """The signature of a call in a caller's history; None where it has none that is a string."""
     extra = call.get(_FIELD)
-    marks = extra.get(_OWNER) if isinstance(extra, dict) else None
+    marks = extra.get(GOOGLE) if isinstance(extra, dict) else None
     mark = marks.get(_MARK) if isinstance(marks, dict) else None
     return mark if isinstance(mark, str) and mark else None
 
@@ -52,12 +53,12 @@ def _calls(message: object) -> list[object]:
 
 def _has_mark(one: object) -> bool:
     extra = one.get(_FIELD) if isinstance(one, dict) else None
-    return isinstance(extra, dict) and _OWNER in extra
+    return isinstance(extra, dict) and GOOGLE in extra
 
 
 def _without_mark(one: object) -> object:
     if not isinstance(one, dict) or not _has_mark(one):
         return one
-    others = {name: value for name, value in one[_FIELD].items() if name != _OWNER}
+    others = {name: value for name, value in one[_FIELD].items() if name != GOOGLE}
     bare = {name: value for name, value in one.items() if name != _FIELD}
     return {**bare, _FIELD: others} if others else bare

@@ -189,11 +189,11 @@ class Passing(Protocol):
     """How a protocol's bodies pass from a caller to a provider that speaks it too."""
 
     def ask(
-        self, body: JsonObject, wire_name: str, *, takes_signatures: bool = False
+        self, body: JsonObject, wire_name: str, *, known_provider: str | None = None
     ) -> ProviderCall:
         """The caller's body with the model's wire name for its name, and without what only another
-        provider could have signed. `takes_signatures` says that this one is Google, whose marks on
-        calls stay then. Raises `BadRequestBody`.
+        provider could have signed, or takes. `known_provider` is who this one is, by the price
+        data's ids, where that is known. Raises `BadRequestBody`.
         """
 
     def look(self, body: bytes) -> SeenAnswer:

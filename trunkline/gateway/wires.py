@@ -8,7 +8,7 @@ from trunkline.gateway import embeddings
 from trunkline.gateway.answers import AnswerHead, ChatAnswer, Usage, answer_length
 from trunkline.gateway.configuration import GatewayModel
 from trunkline.gateway.conversation import Conversation, JsonObject, Text
-from trunkline.gateway.dialects.speaking import DIALECTS
+from trunkline.gateway.dialects.speaking import DIALECTS, dialect_of
 from trunkline.gateway.embeddings import EmbeddingsAsked
 from trunkline.gateway.estimating import CHARACTERS_PER_TOKEN, characters_in
 from trunkline.gateway.protocols import (
@@ -103,13 +103,14 @@ class ChatWire:
             raise CannotSay(f"{model.label} takes no images: leave them out, or ask another model")
         if self._passes(model):
             call = self._speech.passing.ask(
-                self._body, model.wire_name, takes_signatures=model.provider.takes_signatures
+                self._body, model.wire_name, known_provider=model.provider.known_provider
             )
             return replace(call, headers=self._headers) if self._headers else call
         conversation = self._conversation
         if conversation is None:
             conversation = self._conversation = self._speech.face.read(self._body)
-        call = DIALECTS[model.provider.kind].ask(conversation, model.wire_name)
+        dialect = dialect_of(model.provider.kind, model.provider.known_provider)
+        call = dialect.ask(conversation, model.wire_name)
         if not conversation.ignored:
             return call
         return ProviderCall(call.path, call.body, (*conversation.ignored, *call.dropped))

@@ -188,6 +188,15 @@ def test_retry_after_is_seconds_or_a_date(said: str, seconds: float | None) -> N
             {"error": {"code": "400", "message": "This model's maximum context length is 8192"}},
             Failure.TOO_LONG,
         ),
+        # xAI's.
+        (
+            OPENAI,
+            400,
+            {"code": "Client specified an invalid argument",
+             "error": "This model's maximum prompt length is 131072 but the request contains "
+                      "136973 tokens."},
+            Failure.TOO_LONG,
+        ),
         (OLLAMA, 404, {"error": "model 'x' not found"}, Failure.UNAVAILABLE),
         # What is no JSON is told by its status.
         (OPENAI, 503, b"<html>busy</html>", Failure.TRANSIENT),

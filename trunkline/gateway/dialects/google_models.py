@@ -40,6 +40,9 @@ class GoogleModel:
     # From the third generation on: it refuses a call in its history that isn't signed, and takes
     # pictures within a tool's result.
     is_third: bool = False
+    # Not before the third generation:
+    # https://ai.google.dev/gemini-api/docs/structured-output ("Structured outputs with tools").
+    takes_json_beside_tools: bool = True
 
 
 @lru_cache(maxsize=1_024)
@@ -63,7 +66,7 @@ def google_model(wire_name: str) -> GoogleModel:
         return _third(name, version)
     if version == (2, 5):
         return _second(name)
-    return GoogleModel(Thinking.NONE)
+    return GoogleModel(Thinking.NONE, takes_json_beside_tools=False)
 
 
 def _third(name: str, version: tuple[int, int]) -> GoogleModel:
@@ -84,6 +87,14 @@ def _third(name: str, version: tuple[int, int]) -> GoogleModel:
 def _second(name: str) -> GoogleModel:
     if "pro" in name:
         return GoogleModel(
-            Thinking.BUDGET, least_budget=128, most_budget=32_768, can_stop_thinking=False
+            Thinking.BUDGET,
+            least_budget=128,
+            most_budget=32_768,
+            can_stop_thinking=False,
+            takes_json_beside_tools=False,
         )
-    return GoogleModel(Thinking.BUDGET, least_budget=512 if "lite" in name else 1)
+    return GoogleModel(
+        Thinking.BUDGET,
+        least_budget=512 if "lite" in name else 1,
+        takes_json_beside_tools=False,
+    )

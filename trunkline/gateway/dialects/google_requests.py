@@ -33,6 +33,7 @@ begun with Claude) are told from them: it refuses a signature that it did not ma
 # on: https://ai.google.dev/gemini-api/docs/thought-signatures ("FAQs").
 _FOREIGN_CALL = "skip_thought_signature_validator"
 _MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY", "named": "ANY"}
+_MOST_STOPS = 5
 _FILES_HOST = "generativelanguage.googleapis.com"
 
 Json = dict[str, object]
@@ -50,6 +51,11 @@ def request_body(conversation: Conversation, model: GoogleModel, thinking: Json 
     if system:
         body["systemInstruction"] = {"parts": system}
     if conversation.tools:
+        if conversation.output is not None and not model.takes_json_beside_tools:
+            raise CannotSay(
+                "Gemini's models take no wish for JSON beside tools before the third generation: "
+                "leave one of them out, or use a newer model"
+            )
         body["tools"] = [{"functionDeclarations": [_declared(one) for one in conversation.tools]}]
         if conversation.tool_choice is not None:
             calling = _calling(conversation.tool_choice)
@@ -78,6 +84,11 @@ def _generation_config(conversation: Conversation) -> Json:
     if conversation.seed is not None:
         # An int32 there, an int64 at OpenAI: the same seed is still the same.
         config["seed"] = conversation.seed % 2**31
+    if len(conversation.stop) > _MOST_STOPS:
+        raise CannotSay(
+            f"Gemini takes at most {_MOST_STOPS} stop sequences, not {len(conversation.stop)}: "
+            "leave some out"
+        )
     if conversation.stop:
         config["stopSequences"] = list(conversation.stop)
     if conversation.output is not None:

@@ -28,15 +28,22 @@ PATH = "/chat/completions"
 
 class OpenAiDialect:
     """`POST /chat/completions`. `official` is OpenAI itself, which differs from those who are
-    compatible in a few names of parameters.
+    compatible in a few names of parameters; `known_provider` is who that is, where they refuse what
+    others take.
     """
 
-    def __init__(self, *, official: bool) -> None:
+    def __init__(self, *, official: bool, known_provider: str | None = None) -> None:
         self._official = official
+        self._known_provider = known_provider
 
     def ask(self, conversation: Conversation, wire_name: str) -> ProviderCall:
         """The request for this chat. Raises `CannotSay`."""
-        body, dropped = body_of(conversation, wire_name, official=self._official)
+        body, dropped = body_of(
+            conversation,
+            wire_name,
+            official=self._official,
+            known_provider=self._known_provider,
+        )
         try:
             return ProviderCall(PATH, orjson.dumps(body), dropped)
         except orjson.JSONEncodeError as error:

@@ -3,7 +3,7 @@
 https://platform.openai.com/docs/api-reference/chat/create
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from trunkline.gateway.conversation import (
     Conversation,
@@ -21,6 +21,8 @@ from trunkline.gateway.conversation import (
     ToolResult,
     Turn,
 )
+from trunkline.gateway.dialects.openai_models import UNKNOWN, OpenAiModel, openai_model
+from trunkline.gateway.openai_compatible import messages_for, stream_options_for
 from trunkline.gateway.protocols import CannotSay
 
 MOST_STOPS = 4
@@ -29,15 +31,14 @@ MOST_STOPS = 4
 _LEAST_OF_EFFORT = ((16_384, "high"), (4_096, "medium"), (1, "low"), (0, "none"))
 """Which effort a budget of tokens for reasoning becomes: the first whose least it reaches."""
 
-_SAME_NAME = (
-    "temperature",
-    "top_p",
-    "seed",
-    "presence_penalty",
-    "frequency_penalty",
-    "reasoning_effort",
-    "user",
-)
+# As OpenAI names them, with what they are where nothing is said.
+_SAMPLING: Mapping[str, float] = {
+    "temperature": 1,
+    "top_p": 1,
+    "presence_penalty": 0,
+    "frequency_penalty": 0,
+}
+_SAME_NAME = ("seed", "user")
 
 
 def effort_of(reasoning_tokens: int) -> str:
@@ -48,15 +49,22 @@ def effort_of(reasoning_tokens: int) -> str:
 
 
 def body_of(
-    conversation: Conversation, wire_name: str, *, official: bool
+    conversation: Conversation,
+    wire_name: str,
+    *,
+    official: bool,
+    known_provider: str | None = None,
 ) -> tuple[dict[str, object], tuple[str, ...]]:
     """The request, and the parameters that it leaves out. Raises `CannotSay`."""
-    body: dict[str, object] = {"model": wire_name, "messages": list(_messages(conversation))}
-    dropped = []
+    messages = messages_for(known_provider, list(_messages(conversation)))
+    body: dict[str, object] = {"model": wire_name, "messages": messages}
+    dropped: list[str] = []
+    model = openai_model(wire_name) if official else UNKNOWN
     for name in _SAME_NAME:
         value = getattr(conversation, name)
         if value is not None:
             body[name] = value
+    _add_sampling(conversation, model, body, dropped)
     if conversation.max_output_tokens is not None:
         # OpenAI's newer models refuse the old name, most others know no other.
         name = "max_completion_tokens" if official else "max_tokens"
@@ -67,28 +75,69 @@ def body_of(
         else:
             body["top_k"] = conversation.top_k
     if conversation.stop:
+        if not model.samples:
+            raise CannotSay(
+                f"OpenAI's {wire_name} takes no stop sequences: leave them out, or use another "
+                "model"
+            )
         if official and len(conversation.stop) > MOST_STOPS:
             raise CannotSay(
                 f"OpenAI takes at most {MOST_STOPS} stop sequences, not {len(conversation.stop)}: "
                 "leave some out"
             )
         body["stop"] = list(conversation.stop)
-    if conversation.reasoning_tokens is not None:
-        if official or conversation.reasoning_tokens:
-            body["reasoning_effort"] = effort_of(conversation.reasoning_tokens)
-        else:
-            # Most who are compatible refuse the word "none", and don't reason unasked.
-            dropped.append("reasoning")
+    _add_effort(conversation, model, body, dropped, official=official)
     if conversation.output is not None:
         body["response_format"] = _format(conversation.output)
     body.update(_tools(conversation))
+    if not model.may_say_one_call and body.pop("parallel_tool_calls", None) is False:
+        dropped.append("parallel_tool_calls")
     if conversation.stream:
         body["stream"] = True
-        body["stream_options"] = {"include_usage": True}
+        _add(body, stream_options=stream_options_for(known_provider))
     return body, tuple(dropped)
 
 
-def _messages(conversation: Conversation) -> Iterator[JsonObject]:
+def _add_sampling(
+    conversation: Conversation, model: OpenAiModel, body: dict[str, object], dropped: list[str]
+) -> None:
+    for name, default in _SAMPLING.items():
+        value = getattr(conversation, name)
+        if value is None:
+            continue
+        if model.samples:
+            body[name] = value
+        elif value != default:
+            dropped.append(name)
+
+
+def _add_effort(
+    conversation: Conversation,
+    model: OpenAiModel,
+    body: dict[str, object],
+    dropped: list[str],
+    *,
+    official: bool,
+) -> None:
+    asked, tokens = conversation.reasoning_effort, conversation.reasoning_tokens
+    if tokens == 0 and not official:
+        # Most who are compatible refuse the word "none", and don't reason unasked.
+        dropped.append("reasoning")
+        return
+    if tokens is not None:
+        asked = effort_of(tokens)
+    if asked is None:
+        return
+    effort = model.effort_for(asked)
+    if effort is not None:
+        body["reasoning_effort"] = effort
+    # A model that doesn't reason does what "none" asks for; one that can't do without does not.
+    unfollowed = effort not in (None, "none") if asked == "none" else effort is None
+    if unfollowed:
+        dropped.append("reasoning")
+
+
+def _messages(conversation: Conversation) -> Iterator[object]:
     if conversation.system:
         # One, as many servers take no more, and none but at the beginning.
         text = "\n\n".join(part.text for part in conversation.system)

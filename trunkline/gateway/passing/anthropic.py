@@ -13,6 +13,7 @@ from trunkline.gateway.dialects.anthropic_usage import UsageCounts
 from trunkline.gateway.dialects.google_requests import SIGNATURE_MARK
 from trunkline.gateway.framing import EventSplitter, EventTooLarge, ServerSentEvent
 from trunkline.gateway.protocols import BadRequestBody, ProviderCall, SeenAnswer, StreamCut
+from trunkline.gateway.provider_json import with_halves
 
 _STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 # Where a delta or a block holds what the model says.
@@ -27,13 +28,14 @@ class AnthropicPassing:
         body: JsonObject,
         wire_name: str,
         *,
-        takes_signatures: bool = False,  # noqa: ARG002 - Google doesn't speak this protocol
+        known_provider: str | None = None,  # noqa: ARG002 - all who speak this take the same
     ) -> ProviderCall:
         """The body as it is, but for the model's name, and without what the request would be
         refused for: the agent in its metadata, which is for us; and what another model of the chain
         has said, thoughts that no provider of this protocol has signed and texts that are blank. A
-        message of which nothing is left then goes too. Raises `BadRequestBody` where it can't be
-        written as JSON.
+        message of which nothing is left then goes too. A budget of thinking is dropped in a turn
+        that another model began, by calls of tools without a thought. Raises `BadRequestBody` where
+        it can't be written as JSON.
         """
         asked = {**body, "model": wire_name}
         metadata = asked.get("metadata")
@@ -42,9 +44,13 @@ class AnthropicPassing:
         messages = asked.get("messages")
         if isinstance(messages, list) and any(_has_foreign(message) for message in messages):
             own = [_own(message) for message in messages]
-            asked["messages"] = [message for message in own if message is not None]
+            messages = asked["messages"] = [message for message in own if message is not None]
+        dropped: tuple[str, ...] = ()
+        if _thinks_by_budget(asked) and isinstance(messages, list) and _is_thoughtless(messages):
+            del asked["thinking"]
+            dropped = ("thinking",)
         try:
-            return ProviderCall(PATH, orjson.dumps(asked))
+            return ProviderCall(PATH, orjson.dumps(asked), dropped)
         except orjson.JSONEncodeError as error:
             raise BadRequestBody(f"the body can't be passed on: {error}") from error
 
@@ -105,9 +111,9 @@ class AnthropicPassingStream:
         if not event.data:
             return not event.name
         try:
-            message = orjson.loads(event.data)
+            message: object = orjson.loads(event.data)
         except orjson.JSONDecodeError:
-            return False
+            message = with_halves(event.data)
         if not isinstance(message, dict):
             return False
         kind = message.get("type")
@@ -169,6 +175,37 @@ def _is_foreign(block: object) -> bool:
     signature = block.get("signature")
     # One that is neither is for the provider to refuse.
     return not signature or (isinstance(signature, str) and signature.startswith(SIGNATURE_MARK))
+
+
+def _thinks_by_budget(asked: Mapping[str, object]) -> bool:
+    thinking = asked.get("thinking")
+    # What clears thoughts from the context demands that there may be some.
+    return (
+        isinstance(thinking, dict)
+        and thinking.get("type") == "enabled"
+        and "context_management" not in asked
+    )
+
+
+def _is_thoughtless(messages: list[object]) -> bool:
+    """Whether the model is to go on with a turn in which tools were called, and nothing thought:
+    https://platform.claude.com/docs/en/build-with-claude/extended-thinking.
+    """
+    called = False
+    for message in reversed(messages):
+        if not isinstance(message, dict):
+            break
+        content = message.get("content")
+        blocks = content if isinstance(content, list) else []
+        kinds = [block.get("type") for block in blocks if isinstance(block, dict)]
+        if message.get("role") == "assistant":
+            if "thinking" in kinds or "redacted_thinking" in kinds:
+                return False
+        elif "tool_result" in kinds:
+            called = True
+        else:
+            break
+    return called
 
 
 def _block_length(block: Mapping[str, object]) -> int:

@@ -24,7 +24,8 @@ from trunkline.gateway.dialects.openai_answers import (
 from trunkline.gateway.dialects.openai_streams import DONE
 from trunkline.gateway.faces.openai_reading import asks_for_usage
 from trunkline.gateway.framing import EventSplitter, EventTooLarge, ServerSentEvent
-from trunkline.gateway.openai_signatures import without_signatures
+from trunkline.gateway.openai_compatible import messages_for, stream_options_for
+from trunkline.gateway.openai_signatures import GOOGLE, without_signatures
 from trunkline.gateway.protocols import (
     BadRequestBody,
     ProviderCall,
@@ -32,6 +33,7 @@ from trunkline.gateway.protocols import (
     StreamCut,
     StreamFailed,
 )
+from trunkline.gateway.provider_json import with_halves
 
 _OTHER_TOKENS = ("function_call", "audio")
 
@@ -40,20 +42,25 @@ class OpenAiPassing:
     """`POST /chat/completions`, in and out."""
 
     def ask(
-        self, body: JsonObject, wire_name: str, *, takes_signatures: bool = False
+        self, body: JsonObject, wire_name: str, *, known_provider: str | None = None
     ) -> ProviderCall:
         """The caller's body with the model's wire name for its name, and in a stream with the wish
-        for usage. Google's marks on calls go to Google alone. Raises `BadRequestBody` where it is
-        nested too deep to be written again.
+        for usage. Google's marks on calls go to Google alone, and what others refuse goes not to
+        them (see `openai_compatible`). Raises `BadRequestBody` where it is nested too deep to be
+        written again.
         """
         asked: dict[str, object] = {**body, "model": wire_name}
         messages = body.get("messages")
-        if not takes_signatures and isinstance(messages, list):
-            asked["messages"] = without_signatures(messages)
+        if isinstance(messages, list):
+            if known_provider != GOOGLE:
+                messages = without_signatures(messages)
+            asked["messages"] = messages_for(known_provider, messages)
         options = body.get("stream_options")
         # Options that are none are for the provider to refuse.
         if body.get("stream") is True and (options is None or isinstance(options, Mapping)):
-            asked["stream_options"] = {**(options or {}), "include_usage": True}
+            asked.pop("stream_options", None)
+            if (asking := stream_options_for(known_provider, options)) is not None:
+                asked["stream_options"] = asking
         try:
             return ProviderCall(PATH, orjson.dumps(asked))
         except orjson.JSONEncodeError as error:
@@ -135,7 +142,7 @@ class OpenAiPassingStream:
         try:
             said: object = orjson.loads(data)
         except orjson.JSONDecodeError:
-            return False
+            said = with_halves(data)
         if not isinstance(said, dict):
             return False
         # This runs for every token, so it calls no more than it must.

@@ -101,6 +101,27 @@ def test_image_that_cannot_be_sent_is_refused_with_what_to_do(image: Image) -> N
         contents_of(user(image))
 
 
+@pytest.mark.parametrize("output", [OutputFormat(), OutputFormat({"type": "object"})])
+def test_json_beside_tools_is_refused_where_the_model_would(output: OutputFormat) -> None:
+    both = replace(HELLO, tools=(WEATHER,), output=output)
+    for name in ("gemini-2.5-pro", "gemini-2.0-flash", "gemini-1.5-pro-002"):
+        with pytest.raises(CannotSay, match="JSON beside tools"):
+            asked(both, name)
+        assert asked(replace(both, tools=()), name)["generationConfig"]
+        assert asked(replace(both, output=None), name)["tools"]
+    for name in ("gemini-3-pro", "gemini-flash-latest", "of-another-maker"):
+        body = asked(both, name)
+        assert body["tools"]
+        assert body["generationConfig"]["responseMimeType"]
+
+
+def test_more_stop_sequences_than_it_takes_are_refused() -> None:
+    stops = ("a", "b", "c", "d", "e")
+    assert asked(replace(HELLO, stop=stops))["generationConfig"]["stopSequences"] == [*stops]
+    with pytest.raises(CannotSay, match="at most 5 stop sequences"):
+        asked(replace(HELLO, stop=(*stops, "f")))
+
+
 def test_tools_are_declared_with_standard_json_schema() -> None:
     body = asked(replace(HELLO, tools=(WEATHER, Tool("now"))))
     assert body["tools"] == [

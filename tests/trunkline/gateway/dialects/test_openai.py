@@ -146,6 +146,74 @@ def test_asks_compatible_providers_for_no_effort_of_none() -> None:
     assert COMPATIBLE.ask(conversation, "m").dropped == ("reasoning",)
 
 
+REASONING = ["o1", "o3-mini", "o4-mini-2025-04-16", "gpt-5", "gpt-5-mini", "gpt-5-nano-2025-08-07"]
+OTHERS = ["gpt-4o-mini", "ft:gpt-4o:acme::1", "gpt-5-chat-latest", "gpt-5.2", "gpt-7", "o", "mine"]
+
+
+@pytest.mark.parametrize("name", [*REASONING, *OTHERS])
+def test_says_no_sampling_to_models_that_refuse_it(name: str) -> None:
+    sampling = {"temperature": 0.5, "top_p": 0.9, "presence_penalty": 1, "frequency_penalty": -1}
+    call = OFFICIAL.ask(Conversation(turns=HELLO, **sampling), name)  # type: ignore[arg-type]
+    said = {one: value for one, value in sampling.items() if one in orjson.loads(call.body)}
+    assert said == ({} if name in REASONING else sampling)
+    assert call.dropped == (tuple(sampling) if name in REASONING else ())
+    # What it does anyway is not missed.
+    as_ever = Conversation(turns=HELLO, temperature=1, top_p=1, presence_penalty=0)
+    assert OFFICIAL.ask(as_ever, name).dropped == ()
+    # Nothing is known of who is compatible.
+    compatible = COMPATIBLE.ask(Conversation(turns=HELLO, **sampling), name)  # type: ignore[arg-type]
+    assert orjson.loads(compatible.body).items() >= sampling.items()
+
+
+@pytest.mark.parametrize("name", [*REASONING, *OTHERS])
+def test_models_that_take_no_stop_sequences_are_passed_by(name: str) -> None:
+    conversation = Conversation(turns=HELLO, stop=("END",))
+    if name in REASONING:
+        with pytest.raises(CannotSay, match="takes no stop sequences"):
+            OFFICIAL.ask(conversation, name)
+    else:
+        assert orjson.loads(OFFICIAL.ask(conversation, name).body)["stop"] == ["END"]
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "said", "dropped"),
+    [
+        ("gpt-4.1", "high", None, ("reasoning",)),
+        ("gpt-4.1", "none", None, ()),
+        ("gpt-5-chat-latest", "low", None, ("reasoning",)),
+        ("o3", "none", "low", ("reasoning",)),
+        ("o3", "minimal", "low", ()),
+        ("o3", "medium", "medium", ()),
+        ("gpt-5", "none", "minimal", ("reasoning",)),
+        ("gpt-5-mini", "max", "high", ()),
+        ("gpt-5.2", "none", "none", ()),
+        ("gpt-5.2", "xhigh", "xhigh", ()),
+        ("gpt-7", "of tomorrow", "of tomorrow", ()),
+        ("o3", "of tomorrow", "of tomorrow", ()),
+    ],
+)
+def test_says_an_effort_that_the_model_takes(
+    name: str, asked: str, said: str | None, dropped: tuple[str, ...]
+) -> None:
+    conversation = Conversation(turns=HELLO, reasoning_effort=asked)
+    if asked == "none":
+        conversation = Conversation(turns=HELLO, reasoning_tokens=0)
+    call = OFFICIAL.ask(conversation, name)
+    assert orjson.loads(call.body).get("reasoning_effort") == said
+    assert call.dropped == dropped
+
+
+def test_o_models_are_not_told_how_many_calls_at_once() -> None:
+    for parallel, dropped in ((False, ("parallel_tool_calls",)), (True, ())):
+        conversation = Conversation(turns=HELLO, tools=(WEATHER,), parallel_tool_calls=parallel)
+        call = OFFICIAL.ask(conversation, "o4-mini")
+        assert "parallel_tool_calls" not in orjson.loads(call.body)
+        assert call.dropped == dropped
+        assert orjson.loads(OFFICIAL.ask(conversation, "gpt-5").body)["parallel_tool_calls"] is (
+            parallel
+        )
+
+
 def test_refuses_more_stop_sequences_than_openai_takes() -> None:
     conversation = Conversation(turns=HELLO, stop=("a", "b", "c", "d", "e"))
     with pytest.raises(CannotSay, match="at most 4 stop sequences, not 5"):

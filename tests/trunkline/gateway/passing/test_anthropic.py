@@ -91,6 +91,54 @@ def test_words_of_the_model_that_say_nothing_are_left_out(blank: str) -> None:
     assert said[0]["content"] == [nothing]
 
 
+CALL = {"type": "tool_use", "id": "t", "name": "now", "input": {}}
+RESULT = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t"}]}
+THOUGHT = {"type": "thinking", "thinking": "hm", "signature": "c2ln"}
+ASKED = {"role": "user", "content": "hi"}
+
+
+def said(*blocks: object) -> dict[str, object]:
+    return {"role": "assistant", "content": [*blocks]}
+
+
+@pytest.mark.parametrize(
+    ("messages", "dropped"),
+    [
+        # Another model called the tools, without a thought or with one that nobody signed.
+        ([ASKED, said(CALL), RESULT], True),
+        ([ASKED, said(THOUGHT | {"signature": ""}, CALL), RESULT], True),
+        ([ASKED, said(THOUGHT, CALL), RESULT, said("odd"), ASKED, said(CALL), RESULT], True),
+        ([ASKED, said(CALL), RESULT, said(CALL), RESULT], True),
+        # Claude did, which thinks at the beginning of its turn.
+        ([ASKED, said(THOUGHT, CALL), RESULT], False),
+        ([ASKED, said(THOUGHT, CALL), RESULT, said(CALL), RESULT], False),
+        ([ASKED, said({"type": "redacted_thinking", "data": "x"}, CALL), RESULT], False),
+        # A turn of its own.
+        ([ASKED], False),
+        ([ASKED, said(CALL), RESULT, said({"type": "text", "text": "so"}), ASKED], False),
+        (["odd", {"role": ["odd"], "content": [{"type": ["odd"]}]}], False),
+    ],
+)
+def test_a_turn_that_another_model_began_goes_on_without_thinking(
+    messages: list[object], dropped: bool
+) -> None:
+    """Claude refuses to think within a turn that it did not begin with a thought."""
+    thinking = {"type": "enabled", "budget_tokens": 2_000}
+    call = AnthropicPassing().ask({"messages": messages, "thinking": thinking}, "m")
+    assert ("thinking" in orjson.loads(call.body)) is not dropped
+    assert call.dropped == (("thinking",) if dropped else ())
+    # What thinks as it sees fit takes such a turn; and what goes with thinking is not known.
+    others: list[dict[str, object]] = [
+        {"thinking": {"type": "adaptive"}},
+        {"context_management": {"edits": []}},
+    ]
+    for more in others:
+        kept: dict[str, object] = {"messages": messages, "thinking": thinking} | more
+        call = AnthropicPassing().ask(kept, "m")
+        assert orjson.loads(call.body)["thinking"] == kept["thinking"]
+        assert call.dropped == ()
+
+
 def test_a_body_that_can_not_be_written_is_refused() -> None:
     deep: object = 1
     for _ in range(300):
@@ -144,6 +192,15 @@ def test_knows_the_first_token_and_what_is_said(event: bytes, begun: bool, said:
 )
 def test_a_malformed_event_does_not_pass(malformed: bytes) -> None:
     assert stream().feed(HELLO + malformed + ENDED) == HELLO + ENDED
+
+
+def test_halves_of_characters_pass() -> None:
+    """A caller joins them again."""
+    halves = delta("text_delta", text="@") + delta("text_delta", text="#")
+    halves = halves.replace(b"@", rb"\ud83d").replace(b"#", rb"\ude00")
+    passing = stream()
+    assert passing.feed(halves) == halves
+    assert passing.said == 2
 
 
 def test_what_is_not_known_passes() -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator
 from itertools import pairwise
 
@@ -86,7 +87,7 @@ def signed_body(**beside: object) -> dict[str, object]:
 def test_what_gemini_signed_goes_to_google_alone() -> None:
     body = signed_body()
     before = json.dumps(body)
-    call = PASSING.ask(body, "gemini-3-pro", takes_signatures=True)
+    call = PASSING.ask(body, "gemini-3-pro", known_provider="google")
     assert orjson.loads(call.body) == body | {"model": "gemini-3-pro"}
     sent = orjson.loads(PASSING.ask(body, "gpt-5").body)
     assert "extra_content" not in json.dumps(sent)
@@ -130,6 +131,64 @@ def test_asks_for_usage_in_a_stream() -> None:
         "stream_options": {"include_obfuscation": False, "include_usage": True},
     }
     assert "stream_options" not in STREAMED
+
+
+def test_asks_mistral_for_no_usage_which_it_tells_unasked() -> None:
+    others: dict[str, object] = {"include_obfuscation": False}
+    for options, passed_on in [
+        ({}, {}),
+        ({"include_usage": True}, {}),
+        (others | {"include_usage": True}, {"stream_options": others}),
+    ]:
+        body = {**STREAMED, "stream_options": options}
+        sent = orjson.loads(PASSING.ask(body, "large", known_provider="mistral").body)
+        assert sent == {**STREAMED, "model": "large", **passed_on}
+        assert body["stream_options"] is options
+
+
+@pytest.mark.parametrize("known_provider", ["cerebras", "groq", "mistral"])
+def test_thoughts_go_to_nobody_who_refuses_them(known_provider: str) -> None:
+    thought = {"role": "assistant", "content": "hi", "reasoning_content": "hm", "new": 1}
+    said: list[object] = ["odd", {"role": "user", "content": "hi"}, thought]
+    body: dict[str, object] = {**HELLO, "messages": said}
+    assert orjson.loads(PASSING.ask(body, "m").body)["messages"] == said
+    sent = orjson.loads(PASSING.ask(body, "m", known_provider=known_provider).body)
+    assert sent["messages"] == [*said[:2], {"role": "assistant", "content": "hi", "new": 1}]
+    assert thought["reasoning_content"] == "hm"
+
+
+def test_mistral_gets_ids_of_calls_that_it_takes() -> None:
+    def said(first: object, second: object) -> list[object]:
+        function = {"name": "f", "arguments": "{}"}
+        calls = [{"id": one, "function": function} for one in (first, second)]
+        return [
+            "odd",
+            {"role": "assistant", "tool_calls": [*calls, "odd", {"function": function}]},
+            {"role": "assistant", "tool_calls": None},
+            *({"role": "tool", "tool_call_id": one, "content": "1"} for one in (second, first)),
+        ]
+
+    body: dict[str, object] = {**HELLO, "messages": said("call_0", "aB3456789")}
+    sent = orjson.loads(PASSING.ask(body, "m", known_provider="mistral").body)["messages"]
+    made = sent[1]["tool_calls"][0]["id"]
+    assert re.fullmatch("[A-Za-z0-9]{9}", made)
+    assert sent == said(made, "aB3456789")
+    assert body["messages"] == said("call_0", "aB3456789")
+    odd: dict[str, object] = {**HELLO, "messages": said(7, None)}
+    assert orjson.loads(PASSING.ask(odd, "m", known_provider="mistral").body) == odd | {
+        "model": "m"
+    }
+
+
+def test_halves_of_characters_pass() -> None:
+    """A caller joins them again."""
+    halves = b"".join(
+        b'data: {"choices":[{"delta":{"content":"\\%b"}}]}\n\n' % half
+        for half in (b"ud83d", b"ude00")
+    )
+    stream = PASSING.stream(STREAMED)
+    assert stream.feed(halves) == halves
+    assert stream.said == 2
 
 
 def test_leaves_options_that_are_none_to_the_provider() -> None:
