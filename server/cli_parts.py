@@ -1,15 +1,28 @@
 """What the commands are made of: groups, kinds of values, and the options that several take."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
-# Unchecked: whoever opens a file says what is wrong with it, and what to do.
-PATH = click.Path(readable=False, path_type=Path)
+
+class _Named(click.Path):
+    """A path that is not empty, as of a variable that was never set: it would be this folder."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
+        if value == "":
+            self.fail("it is empty, and names nothing", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+# Else unchecked: whoever opens a file says what is wrong with it, and what to do.
+PATH = _Named(readable=False, path_type=Path)
 
 
 class WholeNumber(click.IntRange):

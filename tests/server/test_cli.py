@@ -237,6 +237,17 @@ def test_help_imports_none_of_the_heavy_parts() -> None:
     assert shown.stdout == "[]\n"
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["serve", "--data-dir", ""], ["export-schema", "--output", ""], ["backup", ""]],
+)
+def test_a_path_that_is_empty_is_refused(tmp_path: Path, arguments: list[str]) -> None:
+    done = run(tmp_path, *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert "it is empty, and names nothing" in line
+
+
 def test_the_schema_is_exported_sorted(tmp_path: Path) -> None:
     shown = run(tmp_path, "export-schema")
     assert shown.returncode == 0
