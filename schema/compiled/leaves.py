@@ -7,6 +7,7 @@ the checks that graphql-core makes around it.
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 from graphql import (
@@ -98,10 +99,37 @@ def _all_between(least: int, most: int, known: type | None) -> Whole:
     return serve
 
 
+class _LastServed:
+    """The last tuple that a function served, and what came of it. Lists that are kept by column
+    share some: all groups of a series begin at the same instants.
+    """
+
+    __slots__ = ("pair",)
+
+    def __init__(self) -> None:
+        self.pair: tuple[Sequence[Any], Sequence[Any]] = ((), ())
+
+
+@lru_cache(maxsize=64)
+def _last_served(_serve: Callable[[Any], Any]) -> _LastServed:
+    return _LastServed()
+
+
 def _all_by(cls: type, serve: Callable[[Any], Any], known: type | None) -> Whole:
-    return lambda column: (
-        list(map(serve, column)) if known is cls or _are_all(column, cls) else None
-    )
+    last = _last_served(serve)
+
+    def serve_all(column: Sequence[Any]) -> Sequence[Any] | None:
+        before, served = last.pair
+        if column is before:
+            return served
+        if known is not cls and not _are_all(column, cls):
+            return None
+        served = list(map(serve, column))
+        if type(column) is tuple:  # Which stays what it is.
+            last.pair = (column, served)
+        return served
+
+    return serve_all
 
 
 def served_leaf(type_: GraphQLLeafType) -> Callable[[Any], Any]:

@@ -81,3 +81,24 @@ def test_what_one_call_serves(known: type | None) -> None:
 def test_doubles_are_looked_at_one_by_one() -> None:
     """Neither the smallest nor the largest says whether one is no number."""
     assert whole_column(GraphQLFloat, SCALARS, None) is None
+
+
+@pytest.mark.parametrize("known", [None, int])
+def test_a_tuple_that_several_share_is_served_once_and_a_list_each_time(known: type | None) -> None:
+    served: list[int] = []
+
+    def serve(value: int) -> str:
+        served.append(value)
+        return str(value)
+
+    whole = whole_column(WHOLE, {"Whole": ServedBy(int, serve)}, known)
+    assert whole is not None
+    shared = (1, 2)
+    assert [whole(shared), whole([3]), whole(shared)] == [["1", "2"], ["3"], ["1", "2"]]
+    assert served == [1, 2, 3]
+    # Equal is not the same: 1 == True, which isn't served so.
+    assert whole((1, True)) == (None if known is None else ["1", "True"])
+    changing = [4]
+    assert whole(changing) == ["4"]
+    changing[0] = 5
+    assert whole(changing) == ["5"]
