@@ -29,6 +29,7 @@ class Recovery:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._breakers = services.gateway.breakers
+        self._slots = services.gateway.means.slots
         # Of the providers that were looked at.
         self._standings: dict[int, _Standing] = {}
 
@@ -62,7 +63,7 @@ class Recovery:
             self._standings.pop(provider_id, None)
             self._breakers.forget(CircuitOf.PROVIDER, provider_id)
             # Its models went with it, and nobody tells of each.
-            await self._forget_deleted_models()
+            await self._forget_deleted()
             return
         standing = _standing(provider)
         before = self._standings.get(provider_id)
@@ -81,15 +82,24 @@ class Recovery:
             providers = await stored_providers.all_providers(connection)
         for provider_id in sorted({*self._standings, *(provider.id for provider in providers)}):
             await self.look_at(provider_id)
-        await self._forget_deleted_models()
+        await self._forget_deleted()
 
-    async def _forget_deleted_models(self) -> None:
-        tried = [one for of, one, _ in self._breakers.states() if of is CircuitOf.MODEL]
+    async def _forget_deleted(self) -> None:
+        """Also what was deleted before: an attempt that was under way then has left something."""
+        tried: dict[CircuitOf, set[int]] = {of: set() for of in CircuitOf}
+        for of, one, _ in self._breakers.states():
+            tried[of].add(one)
+        models, providers = tried[CircuitOf.MODEL], tried[CircuitOf.PROVIDER]
+        providers.update(self._breakers.asked_providers())
+        providers.update(provider_id for provider_id, _, _ in self._slots.depths())
         async with self._services.database.read() as connection:
-            living = await stored_models.load_models(connection, tried)
-        for model_id in tried:
-            if model_id not in living:
-                self._breakers.forget(CircuitOf.MODEL, model_id)
+            living_models = await stored_models.load_models(connection, sorted(models))
+            living_providers = await stored_providers.load_providers(connection, sorted(providers))
+        for model_id in models - living_models.keys():
+            self._breakers.forget(CircuitOf.MODEL, model_id)
+        for provider_id in providers - living_providers.keys():
+            self._breakers.forget(CircuitOf.PROVIDER, provider_id)
+            self._slots.forget(provider_id)
 
     async def _note_all(self) -> None:
         async with self._services.database.read() as connection:

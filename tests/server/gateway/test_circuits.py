@@ -154,6 +154,32 @@ async def test_what_is_deleted_leaves_no_circuit_behind(
     await world.until(lambda: not [*breakers.states()])
 
 
+async def test_what_outlives_a_deleted_provider_goes_with_the_next(world: World) -> None:
+    """Its places, and circuits that an attempt leaves which was under way when it was deleted."""
+    gateway = world.services.gateway
+    breakers, slots = gateway.breakers, gateway.means.slots
+    chain = await world.chain("first", max_retries=0)
+    await world.ask()
+    await delete_chain(world.services, chain.id, None)
+    gone = await world.provider(ProviderKind.OPENAI_COMPATIBLE)
+    other = await world.provider(ProviderKind.OLLAMA)
+    staying = await world.provider(ProviderKind.GOOGLE)
+    for one in (gone, staying):
+        assert slots.take(one)
+    permit = breakers.admit(chain.steps[0].model_id, gone)
+    assert permit is not None
+    await delete_provider(world.services, gone, None)
+    await world.until(lambda: not [*breakers.states()])
+    permit.failed(AttemptFailure(FailureClass.UNAVAILABLE, 401, None, "bad key", scope="provider"))
+    assert slots.depth(gone) == (1, 0)
+    for one in (gone, staying):
+        slots.give_back(one)
+    await delete_provider(world.services, other, None)
+    await world.until(lambda: not [*breakers.states()])
+    assert [*breakers.asked_providers()] == []
+    assert [one for one, _, _ in slots.depths()] == [staying]
+
+
 async def test_circuits_are_looked_after_though_the_store_was_away_at_first(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
