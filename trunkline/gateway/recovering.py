@@ -1,10 +1,11 @@
 """Closes circuits that stand open for a configuration that is no more.
 
 A provider that refused its key is asked again as soon as its configuration changes or a test of its
-connection succeeds, here or at another server; and so are its models. What is deleted
-is forgotten.
+connection succeeds, here or at another server; and so are its models, and one that is changed
+itself. What is deleted is forgotten.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import structlog
@@ -30,8 +31,9 @@ class Recovery:
         self._services = services
         self._breakers = services.gateway.breakers
         self._slots = services.gateway.means.slots
-        # Of the providers that were looked at.
+        # Of the providers that were looked at, and of all models at the last look at all.
         self._standings: dict[int, _Standing] = {}
+        self._models: Mapping[int, tuple[int, bool]] = {}
 
     async def run(self) -> None:
         """Look whenever providers or models change, until cancelled."""
@@ -77,9 +79,14 @@ class Recovery:
             self._breakers.reset(CircuitOf.MODEL, model.id)
 
     async def look_at_all(self) -> None:
-        """Look at each provider, also at those that were there before."""
+        """Look at each provider, also at those that were there before, and at each model."""
         async with self._services.database.read() as connection:
             providers = await stored_providers.all_providers(connection)
+            models = await stored_models.model_standings(connection)
+        before, self._models = self._models, models
+        for model_id, standing in models.items():
+            if before.get(model_id) != standing:
+                self._breakers.reset(CircuitOf.MODEL, model_id)
         for provider_id in sorted({*self._standings, *(provider.id for provider in providers)}):
             await self.look_at(provider_id)
         await self._forget_deleted()
@@ -104,6 +111,7 @@ class Recovery:
     async def _note_all(self) -> None:
         async with self._services.database.read() as connection:
             providers = await stored_providers.all_providers(connection)
+            self._models = await stored_models.model_standings(connection)
         self._standings = {provider.id: _standing(provider) for provider in providers}
 
 
