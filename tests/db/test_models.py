@@ -301,6 +301,21 @@ async def test_a_refresh_counts_no_change_and_leaves_what_the_operator_set(
     assert await names(database, ModelQuery(words=("one",))) == ["one"]
 
 
+async def test_standings_tell_of_changes_and_leave_out_the_deleted(database: Database) -> None:
+    provider = await add_provider(database, "p", "P")
+    ids = await add_models(database, provider, *map(model, "abc"))
+
+    async def change(connection: AsyncConnection) -> None:
+        await store.update_model(connection, ids["a"], {"enabled": False}, now=NOW)
+        await store.set_deprecated(connection, [ids["b"]], deprecated=True, now=NOW)
+        await store.delete_model(connection, ids["c"], now=NOW)
+
+    await database.transact(change)
+    async with database.read() as connection:
+        standings = await store.model_standings(connection)
+    assert standings == {ids["a"]: (2, False), ids["b"]: (1, True)}
+
+
 async def test_overrides_are_dated_and_come_oldest_first(database: Database) -> None:
     provider_id = await add_provider(database, "acme", "Acme")
     ids = await add_models(database, provider_id, model("one"), model("two"))

@@ -72,6 +72,13 @@ class Slots:
                 return
         provider.running -= 1
 
+    def forget(self, provider_id: int) -> None:
+        """It was deleted. Where requests are still with it, it stays: they give their places
+        back.
+        """
+        if self.depth(provider_id) == (0, 0):
+            self._providers.pop(provider_id, None)
+
     def depth(self, provider_id: int) -> tuple[int, int]:
         """How many requests run there, and how many wait."""
         provider = self._providers.get(provider_id)

@@ -9,6 +9,9 @@ that has it gets 400 or 422, and with it a chain its end.
   https://github.com/BerriAI/litellm/issues/8978.
 - Ids of calls other than Mistral's own, which are nine letters and digits:
   https://github.com/nearai/ironclaw/issues/1241.
+- `seed`, which Mistral has as `random_seed`:
+  https://github.com/langchain-ai/langchain-azure/issues/82,
+  https://github.com/simonw/llm-mistral/issues/2.
 """
 
 import re
@@ -22,6 +25,8 @@ MISTRAL = "mistral"
 _REFUSE_THOUGHTS = frozenset({"cerebras", "groq", MISTRAL})
 _THOUGHTS = "reasoning_content"
 _USAGE = "include_usage"
+_SEED = "seed"
+_MISTRALS_SEED = "random_seed"
 _TAKEN_ID = re.compile(r"[A-Za-z0-9]{9}")
 
 
@@ -41,6 +46,14 @@ def stream_options_for(
     if known_provider == MISTRAL:
         return {name: one for name, one in (options or {}).items() if name != _USAGE} or None
     return {**(options or {}), _USAGE: True}
+
+
+def with_own_seed(known_provider: str | None, body: dict[str, object]) -> dict[str, object]:
+    """The body with the seed as this provider names it; the same where it has none."""
+    if known_provider != MISTRAL or _SEED not in body:
+        return body
+    others = {name: one for name, one in body.items() if name != _SEED}
+    return {_MISTRALS_SEED: body[_SEED], **others}
 
 
 def _has_thoughts(message: object) -> bool:

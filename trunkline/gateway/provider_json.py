@@ -7,6 +7,7 @@ from typing import NoReturn, cast
 import orjson
 
 from trunkline.gateway.conversation import ToolCall
+from trunkline.gateway.cut_characters import without_halves
 from trunkline.gateway.protocols import CannotSay, UnreadableAnswer
 
 LARGEST_COUNT = 10**9
@@ -29,10 +30,12 @@ def write_body(body: dict[str, object]) -> bytes:
 def read_object(body: bytes) -> dict[str, object]:
     """The JSON object in an answer's body. Raises `UnreadableAnswer`."""
     try:
-        parsed = orjson.loads(body)
+        parsed: object = orjson.loads(body)
     except orjson.JSONDecodeError:
-        # Without its cause, which holds the body.
-        raise UnreadableAnswer("the answer is no JSON") from None
+        parsed = without_halves(body)
+        if parsed is None:
+            # Without its cause, which holds the body.
+            raise UnreadableAnswer("the answer is no JSON") from None
     if not isinstance(parsed, dict):
         raise UnreadableAnswer("the answer is no JSON object")
     return parsed

@@ -1,10 +1,11 @@
 """Closes circuits that stand open for a configuration that is no more.
 
 A provider that refused its key is asked again as soon as its configuration changes or a test of its
-connection succeeds, here or at another server; and so are its models. What is deleted
-is forgotten.
+connection succeeds, here or at another server; and so are its models, and one that is changed
+itself. What is deleted is forgotten.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import structlog
@@ -29,8 +30,10 @@ class Recovery:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._breakers = services.gateway.breakers
-        # Of the providers that were looked at.
+        self._slots = services.gateway.means.slots
+        # Of the providers that were looked at, and of all models at the last look at all.
         self._standings: dict[int, _Standing] = {}
+        self._models: Mapping[int, tuple[int, bool]] = {}
 
     async def run(self) -> None:
         """Look whenever providers or models change, until cancelled."""
@@ -62,7 +65,7 @@ class Recovery:
             self._standings.pop(provider_id, None)
             self._breakers.forget(CircuitOf.PROVIDER, provider_id)
             # Its models went with it, and nobody tells of each.
-            await self._forget_deleted_models()
+            await self._forget_deleted()
             return
         standing = _standing(provider)
         before = self._standings.get(provider_id)
@@ -76,24 +79,39 @@ class Recovery:
             self._breakers.reset(CircuitOf.MODEL, model.id)
 
     async def look_at_all(self) -> None:
-        """Look at each provider, also at those that were there before."""
+        """Look at each provider, also at those that were there before, and at each model."""
         async with self._services.database.read() as connection:
             providers = await stored_providers.all_providers(connection)
+            models = await stored_models.model_standings(connection)
+        before, self._models = self._models, models
+        for model_id, standing in models.items():
+            if before.get(model_id) != standing:
+                self._breakers.reset(CircuitOf.MODEL, model_id)
         for provider_id in sorted({*self._standings, *(provider.id for provider in providers)}):
             await self.look_at(provider_id)
-        await self._forget_deleted_models()
+        await self._forget_deleted()
 
-    async def _forget_deleted_models(self) -> None:
-        tried = [one for of, one, _ in self._breakers.states() if of is CircuitOf.MODEL]
+    async def _forget_deleted(self) -> None:
+        """Also what was deleted before: an attempt that was under way then has left something."""
+        tried: dict[CircuitOf, set[int]] = {of: set() for of in CircuitOf}
+        for of, one, _ in self._breakers.states():
+            tried[of].add(one)
+        models, providers = tried[CircuitOf.MODEL], tried[CircuitOf.PROVIDER]
+        providers.update(self._breakers.asked_providers())
+        providers.update(provider_id for provider_id, _, _ in self._slots.depths())
         async with self._services.database.read() as connection:
-            living = await stored_models.load_models(connection, tried)
-        for model_id in tried:
-            if model_id not in living:
-                self._breakers.forget(CircuitOf.MODEL, model_id)
+            living_models = await stored_models.load_models(connection, sorted(models))
+            living_providers = await stored_providers.load_providers(connection, sorted(providers))
+        for model_id in models - living_models.keys():
+            self._breakers.forget(CircuitOf.MODEL, model_id)
+        for provider_id in providers - living_providers.keys():
+            self._breakers.forget(CircuitOf.PROVIDER, provider_id)
+            self._slots.forget(provider_id)
 
     async def _note_all(self) -> None:
         async with self._services.database.read() as connection:
             providers = await stored_providers.all_providers(connection)
+            self._models = await stored_models.model_standings(connection)
         self._standings = {provider.id: _standing(provider) for provider in providers}
 
 

@@ -13,7 +13,8 @@ from db.vocabulary import ProviderKind
 from server.simulated.script import Sequel
 from server.simulated.timing import SkippedTiming
 from tests.server.gateway.world import KINDS, World
-from trunkline.catalog.changes import delete_model
+from trunkline.catalog.changes import ModelUpdate, delete_model, update_model
+from trunkline.events import EventBus, ModelChanged
 from trunkline.failover.breakers import Breakers, CircuitOf
 from trunkline.failover.chains import delete_chain
 from trunkline.failover.classes import AttemptFailure, FailureClass
@@ -152,6 +153,50 @@ async def test_what_is_deleted_leaves_no_circuit_behind(
         world.services, await world.provider(ProviderKind.OPENAI_COMPATIBLE), None
     )
     await world.until(lambda: not [*breakers.states()])
+
+
+async def test_a_model_that_another_server_changed_is_asked_again(world: World) -> None:
+    """Its poll knows that models changed, and not which."""
+    await world.chain("first", "second", max_retries=0)
+    world.script(first=["model-not-found"], second=["model-not-found"])
+    await world.ask()
+    bus, breakers = world.services.events, world.services.gateway.breakers
+    bus.missed(ModelChanged)
+    for one in (1, 2):  # Each is new to it.
+        await until_closed(world, CircuitOf.MODEL, one)
+    await world.ask()
+    assert [state for _, _, state in breakers.states()] == ["OPEN", "OPEN"]
+    elsewhere = replace(world.services, events=EventBus())
+    await update_model(elsewhere, ModelUpdate(id=1, name="Another"))
+    bus.missed(ModelChanged)
+    await until_closed(world, CircuitOf.MODEL, 1)
+    assert breakers.health(CircuitOf.MODEL, 2).state == "OPEN"
+
+
+async def test_what_outlives_a_deleted_provider_goes_with_the_next(world: World) -> None:
+    """Its places, and circuits that an attempt leaves which was under way when it was deleted."""
+    gateway = world.services.gateway
+    breakers, slots = gateway.breakers, gateway.means.slots
+    chain = await world.chain("first", max_retries=0)
+    await world.ask()
+    await delete_chain(world.services, chain.id, None)
+    gone = await world.provider(ProviderKind.OPENAI_COMPATIBLE)
+    other = await world.provider(ProviderKind.OLLAMA)
+    staying = await world.provider(ProviderKind.GOOGLE)
+    for one in (gone, staying):
+        assert slots.take(one)
+    permit = breakers.admit(chain.steps[0].model_id, gone)
+    assert permit is not None
+    await delete_provider(world.services, gone, None)
+    await world.until(lambda: not [*breakers.states()])
+    permit.failed(AttemptFailure(FailureClass.UNAVAILABLE, 401, None, "bad key", scope="provider"))
+    assert slots.depth(gone) == (1, 0)
+    for one in (gone, staying):
+        slots.give_back(one)
+    await delete_provider(world.services, other, None)
+    await world.until(lambda: not [*breakers.states()])
+    assert [*breakers.asked_providers()] == []
+    assert [one for one, _, _ in slots.depths()] == [staying]
 
 
 async def test_circuits_are_looked_after_though_the_store_was_away_at_first(

@@ -60,6 +60,17 @@ async def test_mistral_is_not_asked_for_usage_which_it_would_refuse(
         assert second["stream"] is True
 
 
+async def test_mistral_is_told_the_seed_by_its_own_name(sqlite_world: World) -> None:
+    world = sqlite_world
+    await chain(world, "mistral")
+    world.script(sim_thinking=["status-500"], sim_ok=["ok"])
+    reply = await world.ask(seed=7)
+    assert reply.headers["x-trunkline-model"] == "mistral/sim-ok"
+    first, second = (one.json() for one in world.seen[-2:])
+    assert (first["seed"], "random_seed" in first) == (7, False)
+    assert (second["random_seed"], "seed" in second) == (7, False)
+
+
 @pytest.mark.parametrize("slug", ["groq", "cerebras", "mistralai"])
 async def test_what_another_model_thought_goes_to_nobody_who_refuses_it(
     sqlite_world: World, slug: str

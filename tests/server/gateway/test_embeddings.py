@@ -89,6 +89,20 @@ async def test_who_has_no_embeddings_is_passed_by(world: World) -> None:
     assert "Anthropic has no embeddings" in alone.error["message"]
 
 
+async def test_more_texts_than_gemini_takes_go_to_another(world: World) -> None:
+    gemini = await world.model("gemini", ProviderKind.GOOGLE)
+    await world.chain(StepInput(model_id=gemini), "embedder")
+    world.script(gemini=["ok"], embedder=["ok"])
+    for count, model in ((100, "gemini"), (101, "embedder")):
+        reply = await world.ask(EMBEDDINGS, input=["x"] * count)
+        assert (reply.status, len(reply.json()["data"])) == (200, count)
+        assert world.seen_models[-1] == model
+    assert world.seen_models == ["gemini", "embedder"]
+    alone = await world.ask(EMBEDDINGS, model="google/gemini", input=["x"] * 101)
+    assert (alone.status, alone.error["code"]) == (400, "unsupported")
+    assert "at most 100 texts" in alone.error["message"]
+
+
 async def test_what_can_not_be_embedded_is_refused(world: World) -> None:
     await world.chain("embedder")
     odd: tuple[object, ...] = (None, 7, {}, [{}], [None], ["x", 7])

@@ -6,6 +6,7 @@ import orjson
 
 from trunkline.gateway.answers import AnswerPart, ChatAnswer, FinishReason
 from trunkline.gateway.conversation import Reasoning, Refusal, Text, ToolCall
+from trunkline.gateway.cut_characters import without_halves
 from trunkline.gateway.dialects.anthropic_errors import failure_in
 from trunkline.gateway.dialects.anthropic_usage import UsageCounts
 from trunkline.gateway.protocols import UnreadableAnswer
@@ -46,10 +47,12 @@ def read_message(body: bytes) -> tuple[dict[str, object], list[dict[str, object]
     Raises `UnreadableAnswer` where it is none, and `StreamFailed` where it is an error.
     """
     try:
-        message = orjson.loads(body)
+        message: object = orjson.loads(body)
     except orjson.JSONDecodeError:
-        # Without its cause, which holds the answer's body.
-        raise UnreadableAnswer("the answer is no JSON: check the provider's base URL") from None
+        message = without_halves(body)
+        if message is None:
+            # Without its cause, which holds the answer's body.
+            raise UnreadableAnswer("the answer is no JSON: check the provider's base URL") from None
     if not isinstance(message, dict):
         raise UnreadableAnswer("the answer is no JSON object: check the provider's base URL")
     if message.get("type") == "error":

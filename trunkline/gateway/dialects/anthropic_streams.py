@@ -15,6 +15,7 @@ from trunkline.gateway.answers import (
     ToolCallBegun,
     UsageSeen,
 )
+from trunkline.gateway.cut_characters import CutCharacters
 from trunkline.gateway.dialects.anthropic_answers import (
     arguments_text,
     explanation_in,
@@ -33,10 +34,13 @@ class AnthropicStreamReader:
     `Finished` comes last: with `message_stop`, or at the stream's end. What comes after is ignored.
     """
 
-    __slots__ = ("_begun", "_calls", "_finished", "_silent", "_splitter", "_stop", "_usage")
+    __slots__ = (
+        "_begun", "_calls", "_cut", "_finished", "_silent", "_splitter", "_stop", "_usage",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self._splitter = EventSplitter()
+        self._cut = CutCharacters()
         self._usage = UsageCounts()
         # How many calls have begun, the number of the call of each tool's block, and the blocks of
         # those whose arguments have not.
@@ -74,9 +78,9 @@ class AnthropicStreamReader:
 
     def _read(self, data: bytes, events: list[AnswerEvent]) -> None:
         try:
-            message = orjson.loads(data)
+            message: object = orjson.loads(data)
         except orjson.JSONDecodeError:
-            return
+            message = self._cut.read(data)
         if not isinstance(message, dict) or self._finished:
             return
         kind = message.get("type")

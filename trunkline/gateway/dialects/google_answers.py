@@ -21,6 +21,7 @@ from trunkline.gateway.answers import (
     UsageSeen,
 )
 from trunkline.gateway.conversation import Reasoning, Text, ToolCall
+from trunkline.gateway.cut_characters import CutCharacters
 from trunkline.gateway.dialects.google_requests import SIGNATURE_MARK
 from trunkline.gateway.framing import EventSplitter, EventTooLarge
 from trunkline.gateway.protocols import StreamCut, StreamFailed, UnreadableAnswer
@@ -61,10 +62,11 @@ def read_answer(body: bytes) -> ChatAnswer:
 class GoogleStreamReader:
     """Reads one stream of server-sent events, each a response with more of the answer."""
 
-    __slots__ = ("_reading", "_splitter")
+    __slots__ = ("_cut", "_reading", "_splitter")
 
     def __init__(self) -> None:
         self._splitter = EventSplitter()
+        self._cut = CutCharacters()
         self._reading = Reading()
 
     @property
@@ -83,9 +85,9 @@ class GoogleStreamReader:
         told_before = reading.told
         for event in events:
             try:
-                response = orjson.loads(event.data)
+                response: object = orjson.loads(event.data)
             except orjson.JSONDecodeError:
-                continue  # Malformed, or a comment.
+                response = self._cut.read(event.data)  # Or malformed, or a comment.
             if isinstance(response, dict):
                 reading.take(response, said, event.data)
         if reading.told is not told_before and (usage := reading.usage()) is not None:

@@ -20,6 +20,7 @@ from trunkline.gateway.answers import (
     UsageSeen,
 )
 from trunkline.gateway.conversation import Reasoning, Text, ToolCall
+from trunkline.gateway.cut_characters import CutCharacters
 from trunkline.gateway.framing import EventTooLarge, LineSplitter
 from trunkline.gateway.protocols import StreamCut, StreamFailed, UnreadableAnswer
 from trunkline.gateway.provider_json import (
@@ -57,10 +58,11 @@ def read_answer(body: bytes) -> ChatAnswer:
 class OllamaStreamReader:
     """Reads one stream of lines, each with more of the answer."""
 
-    __slots__ = ("_calls", "_is_done", "_splitter")
+    __slots__ = ("_calls", "_cut", "_is_done", "_splitter")
 
     def __init__(self) -> None:
         self._splitter = LineSplitter()
+        self._cut = CutCharacters()
         self._calls = 0
         self._is_done = False
 
@@ -91,9 +93,9 @@ class OllamaStreamReader:
 
     def _line(self, line: bytes, said: list[AnswerEvent]) -> None:
         try:
-            answer = orjson.loads(line)
+            answer: object = orjson.loads(line)
         except orjson.JSONDecodeError:
-            return
+            answer = self._cut.read(line)
         if not isinstance(answer, dict) or self._is_done:
             return
         if answer.get("error") is not None:

@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeGuard
 import orjson
 
 from trunkline.gateway.answers import FinishReason, Usage
+from trunkline.gateway.cut_characters import without_halves
 from trunkline.gateway.protocols import StreamFailed, UnreadableAnswer
 
 _LARGEST_COUNT = 10**9
@@ -74,8 +75,10 @@ def read_answer(body: bytes) -> WholeAnswer:
     try:
         answer: object = orjson.loads(body)
     except orjson.JSONDecodeError:
-        # Without its cause, which holds the answer's body.
-        raise UnreadableAnswer("the answer is no JSON") from None
+        answer = without_halves(body)
+        if answer is None:
+            # Without its cause, which holds the answer's body.
+            raise UnreadableAnswer("the answer is no JSON") from None
     if not is_object(answer):
         raise UnreadableAnswer("the answer is no JSON object")
     raise_error_of(answer, body)

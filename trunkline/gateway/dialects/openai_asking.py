@@ -22,7 +22,7 @@ from trunkline.gateway.conversation import (
     Turn,
 )
 from trunkline.gateway.dialects.openai_models import UNKNOWN, OpenAiModel, openai_model
-from trunkline.gateway.openai_compatible import messages_for, stream_options_for
+from trunkline.gateway.openai_compatible import messages_for, stream_options_for, with_own_seed
 from trunkline.gateway.protocols import CannotSay
 
 MOST_STOPS = 4
@@ -95,7 +95,7 @@ def body_of(
     if conversation.stream:
         body["stream"] = True
         _add(body, stream_options=stream_options_for(known_provider))
-    return body, tuple(dropped)
+    return with_own_seed(known_provider, body), tuple(dropped)
 
 
 def _add_sampling(

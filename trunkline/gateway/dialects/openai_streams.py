@@ -19,6 +19,7 @@ from trunkline.gateway.answers import (
     ToolCallBegun,
     UsageSeen,
 )
+from trunkline.gateway.cut_characters import CutCharacters
 from trunkline.gateway.dialects.openai_answers import (
     arguments_of,
     finish_of,
@@ -61,6 +62,7 @@ class OpenAiStreamReader:
 
     def __init__(self) -> None:
         self._splitter = EventSplitter()
+        self._cut = CutCharacters()
         self._done = False
         self._reason: FinishReason | None = None
         self._refused = False
@@ -95,7 +97,7 @@ class OpenAiStreamReader:
             try:
                 said: object = orjson.loads(data)
             except orjson.JSONDecodeError:
-                continue
+                said = self._cut.read(data)
             if isinstance(said, dict):
                 self._read(said, data, found)
         return found

@@ -7,18 +7,23 @@ model's own are not of length 1.
 from trunkline.gateway.dialects.google import model_path
 from trunkline.gateway.embedding.answered import Embeddings, answered
 from trunkline.gateway.embedding.asked import EmbeddingsAsked
-from trunkline.gateway.protocols import ProviderCall, UnreadableAnswer
+from trunkline.gateway.protocols import CannotSay, ProviderCall, UnreadableAnswer
 from trunkline.gateway.provider_json import read_object, token_count, write_body
+
+MOST_TEXTS = 100
+"""Of one batch; more get a 400: https://github.com/geldata/gel/issues/9032."""
 
 
 def ask(asked: EmbeddingsAsked, wire_name: str) -> ProviderCall:
     """A request for each text, in one body. Raises `CannotSay`."""
+    texts = asked.texts_for("Gemini")
+    if len(texts) > MOST_TEXTS:
+        raise CannotSay(
+            f"Gemini embeds at most {MOST_TEXTS} texts at a time, not {len(texts):,}: send fewer"
+        )
     name = wire_name if "/" in wire_name else f"models/{wire_name}"
     more = {} if asked.dimensions is None else {"outputDimensionality": asked.dimensions}
-    requests = [
-        {"model": name, "content": {"parts": [{"text": text}]}, **more}
-        for text in asked.texts_for("Gemini")
-    ]
+    requests = [{"model": name, "content": {"parts": [{"text": text}]}, **more} for text in texts]
     path = f"{model_path(wire_name)}:batchEmbedContents"
     return ProviderCall(path, write_body({"requests": requests}), asked.ignored)
 

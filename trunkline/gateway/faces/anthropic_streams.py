@@ -4,6 +4,7 @@ https://platform.claude.com/docs/en/build-with-claude/streaming
 """
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import orjson
 
@@ -29,6 +30,9 @@ from trunkline.gateway.faces.anthropic_answers import (
 )
 from trunkline.gateway.faces.anthropic_fields import Json
 
+_Words: TypeAlias = TextDelta | RefusalDelta | ReasoningDelta
+_Held: TypeAlias = _Words | ToolCallBegun
+
 _STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
 
@@ -36,11 +40,14 @@ class AnthropicStreamWriter:
     """One stream, from `message_start` to `message_stop`.
 
     Usage that isn't known when the first token comes is 0 in `message_start`; `message_delta`, at
-    the end, has all of it. A call that begins while the arguments of the one before are not whole
-    is held until they are, or until the answer goes on otherwise.
+    the end, has all of it. What comes while the arguments of a call are not whole is held: a call
+    until the answer goes on otherwise, words to the end.
     """
 
-    __slots__ = ("_block", "_call", "_delta", "_finished", "_head", "_held", "_out", "_usage")
+    __slots__ = (
+        "_block", "_call", "_delta", "_finished", "_head", "_held", "_held_arguments", "_out",
+        "_usage", "_words_wait",
+    )  # fmt: skip
 
     def __init__(self, head: AnswerHead) -> None:
         self._head: AnswerHead | None = head
@@ -50,20 +57,22 @@ class AnthropicStreamWriter:
         # Blocks begun, and how a delta of the open one begins; empty where none is open.
         self._block = -1
         self._delta = b""
-        # The call whose block is open, with its arguments, and the calls that wait for its end.
+        # The call whose block is open, with its arguments; what waits for its end, each call with
+        # its arguments; and whether words are among that.
         self._call: tuple[int, list[str]] | None = None
-        self._held: dict[int, tuple[ToolCallBegun, list[str]]] = {}
+        self._held: list[tuple[_Held, list[str]]] = []
+        self._held_arguments: dict[int, list[str]] = {}
+        self._words_wait = False
 
     def write(self, events: Sequence[AnswerEvent]) -> bytes:
         """These events."""
         for event in events:
             match event:
-                case TextDelta(text) | RefusalDelta(text):
-                    self._say(_TEXT, _TEXT_BLOCK, text)
+                case TextDelta() | RefusalDelta() | ReasoningDelta():
+                    if self._call is None or not self._must_wait(event):
+                        self._say_words(event)
                 case ToolArgumentsDelta():
                     self._add_arguments(event)
-                case ReasoningDelta():
-                    self._reason(event)
                 case ToolCallBegun():
                     self._begin_call(event)
                 case UsageSeen(usage):
@@ -115,16 +124,30 @@ class AnthropicStreamWriter:
         self._delta = _DELTA % (self._block, kind)
 
     def _end_block(self) -> None:
-        """Ends the open block, and says the calls that waited for it."""
+        """Ends the open block, and says what waited for it."""
         if self._delta:
             self._delta = b""
             self._call = None
             self._add("content_block_stop", {"index": self._block})
-        held, self._held = self._held, {}
-        for call, arguments in held.values():
-            self._open_call(call)
-            self._say(_ARGUMENTS, {}, "".join(arguments))
-            self._end_block()
+        if not self._held:
+            return
+        held, self._held = self._held, []
+        self._held_arguments.clear()
+        self._words_wait = False
+        for event, arguments in held:
+            if isinstance(event, ToolCallBegun):
+                self._open_call(event)
+                self._say(_ARGUMENTS, {}, "".join(arguments))
+                self._end_block()
+            else:
+                self._say_words(event)
+        self._end_block()
+
+    def _say_words(self, event: _Words) -> None:
+        if isinstance(event, ReasoningDelta):
+            self._reason(event)
+        else:
+            self._say(_TEXT, _TEXT_BLOCK, event.text)
 
     def _reason(self, event: ReasoningDelta) -> None:
         if event.redacted is not None:
@@ -142,9 +165,21 @@ class AnthropicStreamWriter:
 
     def _begin_call(self, event: ToolCallBegun) -> None:
         if self._held or (self._call is not None and not _is_whole(self._call[1])):
-            self._held[event.index] = (event, [])
+            arguments = self._held_arguments[event.index] = []
+            self._held.append((event, arguments))
         else:
             self._open_call(event)
+
+    def _must_wait(self, event: _Words) -> bool:
+        """Whether these words are held, as a call before them is not whole. Looked at once: a long
+        call between many words would be parsed for each of them.
+        """
+        if self._call is not None and not self._words_wait:
+            begun = [self._call[1], *self._held_arguments.values()]
+            self._words_wait = not all(map(_is_whole, begun))
+        if self._words_wait:
+            self._held.append((event, []))
+        return self._words_wait
 
     def _open_call(self, call: ToolCallBegun) -> None:
         block: Json = {
@@ -160,8 +195,8 @@ class AnthropicStreamWriter:
         if self._call is not None and self._call[0] == event.index:
             self._call[1].append(event.text)
             self._say(_ARGUMENTS, {}, event.text)
-        elif event.index in self._held:
-            self._held[event.index][1].append(event.text)
+        elif event.index in self._held_arguments:
+            self._held_arguments[event.index].append(event.text)
 
 
 _TEXT_BLOCK: Json = {"type": "text", "text": ""}

@@ -24,7 +24,7 @@ from trunkline.gateway.dialects.openai_answers import (
 from trunkline.gateway.dialects.openai_streams import DONE
 from trunkline.gateway.faces.openai_reading import asks_for_usage
 from trunkline.gateway.framing import EventSplitter, EventTooLarge, ServerSentEvent
-from trunkline.gateway.openai_compatible import messages_for, stream_options_for
+from trunkline.gateway.openai_compatible import messages_for, stream_options_for, with_own_seed
 from trunkline.gateway.openai_signatures import GOOGLE, without_signatures
 from trunkline.gateway.protocols import (
     BadRequestBody,
@@ -49,7 +49,7 @@ class OpenAiPassing:
         them (see `openai_compatible`). Raises `BadRequestBody` where it is nested too deep to be
         written again.
         """
-        asked: dict[str, object] = {**body, "model": wire_name}
+        asked = with_own_seed(known_provider, {**body, "model": wire_name})
         messages = body.get("messages")
         if isinstance(messages, list):
             if known_provider != GOOGLE:

@@ -78,6 +78,13 @@ def test_asks_no_more_than_is_asked_for(dialect: OpenAiDialect) -> None:
     }
 
 
+def test_mistral_is_told_the_seed_by_its_own_name() -> None:
+    asked = body(
+        OpenAiDialect(official=False, known_provider="mistral"), Conversation(turns=HELLO, seed=7)
+    )
+    assert (asked["random_seed"], "seed" in asked) == (7, False)
+
+
 @BOTH
 def test_asks_for_usage_in_a_stream(dialect: OpenAiDialect) -> None:
     asked = body(dialect, Conversation(turns=HELLO, stream=True))

@@ -204,6 +204,42 @@ def test_calls_at_once_keep_their_own_arguments(events: list[tuple[int, str | No
             opened.clear()
 
 
+@pytest.mark.parametrize("words", [TextDelta("so"), RefusalDelta("so"), ReasoningDelta("so")])
+def test_words_within_a_call_take_none_of_its_arguments(words: AnswerEvent) -> None:
+    message = received(
+        written(
+            [
+                ToolCallBegun(0, "call_0", "add"),
+                ToolArgumentsDelta(0, '{"a":'),
+                words,
+                ToolCallBegun(1, "call_1", "add"),
+                ToolArgumentsDelta(1, '{"b":'),
+                words,
+                ToolArgumentsDelta(0, "1}"),
+                words,
+                ToolArgumentsDelta(1, "2}"),
+                Finished(FinishReason.TOOL_CALLS),
+            ]
+        )
+    )
+    blocks = message.to_dict()["content"]
+    assert isinstance(blocks, list)
+    said = [block.get("input") or block.get("text") or block["thinking"] for block in blocks]
+    assert said == [{"a": 1}, "so", {"b": 2}, "soso"]
+
+
+def test_words_after_calls_that_are_whole_wait_for_nothing() -> None:
+    writer = AnthropicFace().stream_writer(HEAD, {})
+    for index in (0, 1):
+        writer.write([ToolCallBegun(index, f"call_{index}", "f")])
+    for index in (0, 1):
+        writer.write([ToolArgumentsDelta(index, '{"a":')])
+    for index in (1, 0):
+        writer.write([ToolArgumentsDelta(index, "1}")])
+    *_, last = events_of(writer.write([TextDelta("hi")]))
+    assert last["delta"] == {"type": "text_delta", "text": "hi"}
+
+
 def test_halves_of_characters_do_not_break_a_stream() -> None:
     message = received(written([TextDelta("a\ud800b")]))
     assert message.to_dict()["content"] == [{"type": "text", "text": "a?b"}]
