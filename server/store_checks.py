@@ -67,7 +67,9 @@ class StoreChecks:
         try:
             secrets, key_file = held_secrets(self._settings)
         except CannotStart as error:
-            return bad("secrets", str(error), "restore the key from a backup")
+            closed = isinstance(error.__cause__, PermissionError)
+            advice = AS_OWNER if closed else "restore the key from a backup"
+            return bad("secrets", str(error), advice)
         self.secrets = secrets
         unreadable = unreadable_among(sealed, secrets)
         where = f"{PREFIX}SECRET_KEYS" if key_file is None else str(key_file.path)
