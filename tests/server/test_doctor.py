@@ -230,7 +230,7 @@ def break_a_page(folder: Path) -> None:
          "TRUNKLINE_DATABASE_URL"),
         (lambda folder: (folder / "secret-key").write_text("hunter2"), "secrets", "FAIL", "backup"),
         (lambda folder: KeyFile(folder / "secret-key").replace([generate_secret_key()] * 2),
-         "secrets", "WARN", "--resume"),
+         "secrets", "WARN", "--resume` once something is sealed"),
     ],
 )  # fmt: skip
 async def test_what_is_wrong_is_named_with_what_to_do(
