@@ -12,6 +12,7 @@ import orjson
 from sqlalchemy import Row, and_, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.advisory_lock import hold
 from db.paging import PageRequest, Slice, after_key, decode_cursor, slice_of
 from db.storable import is_storable
 from db.tables import access_tokens, browser_sessions
@@ -19,6 +20,8 @@ from db.upsert import insert_into
 from db.vocabulary import AccessScope
 
 _ORDER = "access_tokens"
+# "token" in ASCII: any number that no other lock has.
+_LOCK = 0x746F6B656E
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +69,12 @@ async def page_tokens(connection: AsyncConnection, page: PageRequest) -> Slice[A
     found = [_token(row) for row in await connection.execute(statement)]
     total = await count_tokens(connection) if page.with_total else None
     return slice_of(page, found, lambda row: (row.name.casefold(), row.id), _ORDER, total)
+
+
+async def hold_tokens(connection: AsyncConnection) -> int:
+    """Keep others from making tokens until the transaction ends, and count those there are."""
+    await hold(connection, _LOCK)
+    return await count_tokens(connection)
 
 
 async def count_tokens(connection: AsyncConnection) -> int:

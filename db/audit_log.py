@@ -10,9 +10,10 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Row, and_, func, insert, or_, select, text
+from sqlalchemy import ColumnElement, Row, and_, func, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.advisory_lock import hold
 from db.paging import PageRequest, Slice, decode_cursor, slice_of
 from db.storable import storable
 from db.tables import audit_entries, models, providers
@@ -107,10 +108,8 @@ async def insert_audit_entries(
     """
     if not entries:
         return
-    if connection.dialect.name == "postgresql":
-        # A sequence gives ids before the commit, and without the lock a later one could be seen
-        # first. On SQLite the transaction's own write lock does that.
-        await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    # A sequence gives ids before the commit, and without the lock a later one could be seen first.
+    await hold(connection, _LOCK)
     await connection.execute(insert(audit_entries), [_values(entry) for entry in entries])
 
 

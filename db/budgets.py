@@ -8,11 +8,14 @@ from typing import Any
 from sqlalchemy import Row, Select, and_, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.advisory_lock import hold
 from db.paging import PageRequest, Slice, after_key, decode_cursor, slice_of
 from db.tables import budgets, failover_chains, models, providers
 from db.vocabulary import BudgetAction, BudgetPeriod, BudgetScopeKind
 
 _ORDER = "budgets"
+# "budge" in ASCII: any number that no other lock has.
+_LOCK = 0x6275646765
 EVERYTHING = "Everything"
 """The label of a budget over all usage."""
 
@@ -89,6 +92,12 @@ async def page_budgets(connection: AsyncConnection, page: PageRequest) -> Slice[
     found = [_budget(row) for row in await connection.execute(statement)]
     total = await count_budgets(connection) if page.with_total else None
     return slice_of(page, found, lambda row: (row.name.casefold(), row.id), _ORDER, total)
+
+
+async def hold_budgets(connection: AsyncConnection) -> int:
+    """Keep others from making budgets until the transaction ends, and count those there are."""
+    await hold(connection, _LOCK)
+    return await count_budgets(connection)
 
 
 async def count_budgets(connection: AsyncConnection) -> int:

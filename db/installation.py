@@ -2,9 +2,10 @@
 
 from uuid import uuid4
 
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.advisory_lock import hold
 from db.engine import Database
 from db.migrate import ADVISORY_LOCK
 from db.tables import installation
@@ -14,12 +15,8 @@ _ID = "installation_id"
 
 
 async def hold_installation(connection: AsyncConnection) -> None:
-    """Keep every other process from installing until the transaction ends.
-
-    On SQLite the transaction's own write lock does that.
-    """
-    if connection.dialect.name == "postgresql":
-        await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
+    """Keep every other process from installing until the transaction ends."""
+    await hold(connection, ADVISORY_LOCK)
 
 
 async def installed_value(connection: AsyncConnection, key: str) -> str | None:

@@ -16,7 +16,7 @@ from db.rollup_columns import Parts, TotalTooLarge
 from db.rollup_levels import FINEST, KEY, LEVELS, SUMMED, PlainKey
 from db.tables import usage_rollups
 from db.usage import NewEventRow
-from db.usage_rollups import translated
+from db.usage_rollups import raise_if_overflown
 
 Sums = dict[PlainKey, Parts]
 
@@ -42,7 +42,8 @@ async def add_to_rollups(connection: AsyncConnection, events: Iterable[NewEventR
     try:
         await _ADD.run(connection, rows)
     except DBAPIError as error:
-        raise translated(error) from error
+        raise_if_overflown(error)
+        raise
 
 
 def sum_levels(events: Iterable[NewEventRow]) -> Sequence[Sums]:

@@ -276,16 +276,17 @@ async def _rows(
     try:
         rows: Sequence[Any] = (await connection.execute(statement, values)).all()
     except DBAPIError as error:
-        raise translated(error) from error
+        raise_if_overflown(error)
+        raise
     return rows
 
 
-def translated(error: DBAPIError) -> Exception:
-    """An overflow as `TotalTooLarge`; anything else as it is."""
+def raise_if_overflown(error: DBAPIError) -> None:
+    """Raise `TotalTooLarge` where that is what the database says."""
     text = str(error.orig)
-    overflown = (
+    if (
         getattr(error.orig, "sqlstate", None) == "22003"
         or "cannot store REAL value" in text
         or "integer overflow" in text
-    )
-    return TotalTooLarge("a total would exceed 64 bits") if overflown else error
+    ):
+        raise TotalTooLarge("a total would exceed 64 bits") from error

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from db import chains as stored_chains
 from db import gateway_request_pages as store
@@ -25,6 +26,7 @@ from trunkline.failover.circuits import CircuitState
 from trunkline.failover.classes import FailureClass
 from trunkline.gateway.prompt_input import checked_prompt
 from trunkline.gateway.prompting import Prompt, run_prompt
+from trunkline.patience import patiently
 from trunkline.services import Services
 
 
@@ -157,7 +159,7 @@ async def watch_circuits(context: OperationContext) -> AsyncIterator[CircuitChan
             if isinstance(event, Missed):
                 yield CircuitChangeRow(kind=ChangeKind.READY)
             elif isinstance(event, CircuitChanged):
-                yield await _circuit(services, event)
+                yield await patiently(partial(_circuit, services, event))
 
 
 _BADNESS = {CircuitState.CLOSED: 0, CircuitState.HALF_OPEN: 1, CircuitState.OPEN: 2}

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 from db.vocabulary import ChangeKind
@@ -10,6 +11,7 @@ from resolvers.context import OperationContext
 from trunkline.change_log import ChangeLog
 from trunkline.events import Change, Missed
 from trunkline.listeners import pushes
+from trunkline.patience import patiently
 from trunkline.services import Services
 
 T = TypeVar("T")
@@ -35,7 +37,8 @@ async def watch_changes(
 ) -> AsyncIterator[ChangeRow[T]]:
     """Changes of one type, those whose slug is in `slugs`, or all where that is None.
 
-    Listening begins before READY is said. More missed than is worth listing is READY again.
+    Listening begins before READY is said. A change waits until the store can be read. More missed
+    than is worth listing is READY again.
     """
     services = context.services
     listeners = context.listeners()
@@ -51,7 +54,8 @@ async def watch_changes(
                 if isinstance(event, Missed):
                     yield ChangeRow(ChangeKind.READY)
                     continue
-                subject = (await load(services, [event.id])).get(event.id)
+                found = await patiently(partial(load, services, [event.id]))
+                subject = found.get(event.id)
                 # Deleted since: say so now, whatever the event said; its own event merges with it.
                 kind = event.kind if subject is not None else ChangeKind.DELETED
                 yield ChangeRow(kind, event.id, subject)

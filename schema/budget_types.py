@@ -54,7 +54,9 @@ class BudgetState:
 
     period_start: datetime = plain("Where the period begins.")
     period_end: datetime = plain("Exclusive.")
-    spent_usd: Dollars = plain("Of the requests whose price is known.")
+    spent_usd: Dollars = plain(
+        "Of the requests whose price is known. At most 9223372036.854775807: more is shown as that."
+    )
     remaining_usd: Dollars = plain("What is left of the amount; 0 once it is spent.")
     used_percent: float = plain("Spent, in percent of the amount; above 100 once overspent.")
     unpriced_requests: SafeInt = plain(

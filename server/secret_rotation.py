@@ -28,6 +28,7 @@ from trunkline.resealing import KeepsChanging, Resealing, reseal_everything
 from trunkline.secrets import Secrets, generate_secret_key
 
 _FORGET = "--forget-unreadable"
+_KEEP = "--keep-old"
 
 
 def run_rotate_secrets(settings: Settings, *, resume: bool, keep_old: bool) -> None:
@@ -58,14 +59,20 @@ async def _rotate(
     keep_old: bool,
 ) -> None:
     async with open_database(settings) as database:
-        await _require_all_readable(database, secrets, key_file)
+        sealed = await _require_all_readable(database, secrets, key_file)
         # Read again under the lock: another command may just have ended.
         keys = () if key_file is None else key_file.read()
         begun = len(keys) > 1
+        if key_file is not None and not begun and resume:
+            say("nothing to do: no rotation is unfinished")
+            return
+        if key_file is not None and not keep_old and not sealed:
+            raise CannotStart(
+                "nothing was changed: nothing is sealed in this database, so that nothing says "
+                f"whether the key in {key_file.path} is of it. See that {PREFIX}DATABASE_URL names "
+                f"the right one, or give {_KEEP}: the present key stays beside the new one"
+            )
         if key_file is not None and not begun:
-            if resume:
-                say("nothing to do: no rotation is unfinished")
-                return
             key_file.replace([generate_secret_key(), *keys])
         if key_file is not None:
             newest, *_ = keys = key_file.read()
@@ -80,7 +87,8 @@ async def _rotate(
 
 async def _require_all_readable(
     database: Database, secrets: Secrets, key_file: KeyFile | None
-) -> None:
+) -> int:
+    """How many values are sealed. Raises `CannotStart` where one can't be opened."""
     async with database.read() as connection:
         values = await sealed_values(connection)
     unreadable = unreadable_among(values, secrets)
@@ -95,6 +103,7 @@ async def _require_all_readable(
             f"there is no {key_file.path}: start `trunkline serve` first, or give its "
             f"{PREFIX}DATA_DIR"
         )
+    return len(values)
 
 
 async def _resealed(

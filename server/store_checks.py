@@ -67,7 +67,9 @@ class StoreChecks:
         try:
             secrets, key_file = held_secrets(self._settings)
         except CannotStart as error:
-            return bad("secrets", str(error), "restore the key from a backup")
+            closed = isinstance(error.__cause__, PermissionError)
+            advice = AS_OWNER if closed else "restore the key from a backup"
+            return bad("secrets", str(error), advice)
         self.secrets = secrets
         unreadable = unreadable_among(sealed, secrets)
         where = f"{PREFIX}SECRET_KEYS" if key_file is None else str(key_file.path)
@@ -106,10 +108,13 @@ def _of_keys(
     if former:
         advice = "run `trunkline rotate-secrets`: it seals them anew"
         return doubtful("secrets", f"{said}, {former} by a former key", advice)
+    resume = "run `trunkline rotate-secrets --resume`"
+    if not sealed:  # The command drops no key where it can't see that it is of this database.
+        resume += " once something is sealed"
     advice = (
         f"remove the others from {where} once every server was started with the first"
         if key_file is None
-        else "run `trunkline rotate-secrets --resume`: it takes the former keys out"
+        else f"{resume}: it takes the former keys out"
     )
     return doubtful("secrets", f"{said}, all by the first of its keys", advice)
 

@@ -29,7 +29,7 @@ class PreparedExecution(Base):
     """Gives an executor the plan of its operation, and reads its variables by generated code.
 
     `promises` say what generated code may rely on; `documents` are those that are kept, for all
-    operations of the class.
+    operations of the class. Each class has its own: their code relies on its promises.
     """
 
     promises: ClassVar[Promises] = NOTHING
@@ -39,6 +39,11 @@ class PreparedExecution(Base):
     _plan: Plan | None = None
     # The arguments of its fields that are the same each time, by the identity of their selections.
     _arguments: dict[int, dict[str, Any]]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "documents" not in vars(cls):
+            cls.documents = PreparedDocuments()
 
     @classmethod
     def build(  # type: ignore[override]  # whatever else there is goes on to it

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.chains import delete_chain, insert_chain
@@ -324,6 +326,26 @@ async def test_a_sum_that_overflows_is_refused_or_exact_never_rounded(
             assert database.dialect == "sqlite"
         else:
             assert sums[""][SUMMED.index("cost_nanos")] == 2 * LARGEST
+
+
+async def test_another_error_of_the_store_is_not_its_own_cause(
+    database: Database, objects: Objects
+) -> None:
+    async def write(connection: AsyncConnection) -> None:
+        await add_to_rollups(connection, [event(objects, "a")])
+
+    async def read(connection: AsyncConnection) -> None:
+        await sum_groups(connection, UsageDimension.AGENT, (NOW, NOW + QUARTER), ALL)
+
+    for work in (write, read):
+
+        async def without_rollups(connection: AsyncConnection, work: Any = work) -> None:
+            await connection.execute(text("ALTER TABLE usage_rollups RENAME TO elsewhere"))
+            await work(connection)
+
+        with pytest.raises(DBAPIError, match="usage_rollups") as raised:
+            await database.transact(without_rollups)
+        assert raised.value.__cause__ is not raised.value
 
 
 async def test_the_clock_only_goes_forward(database: Database) -> None:

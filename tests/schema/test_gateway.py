@@ -9,6 +9,7 @@ import pytest
 
 from db import gateway_request_pages
 from db.chains import ChainRow
+from db.failing import StoreUnavailable
 from db.gateway_requests import NewGatewayRequest, insert_gateway_requests
 from db.vocabulary import AttemptOutcome, GatewayOutcome, ProviderKind
 from resolvers import gateway
@@ -17,6 +18,7 @@ from schema.node import encode_id
 from schema.root import schema
 from tests.conftest import Execute, SetClock
 from tests.gateway_rows import attempt, request
+from trunkline import patience
 from trunkline.catalog.changes import NewModel, create_model
 from trunkline.events import Event, GatewayRequestsRecorded
 from trunkline.failover.attempts import Skipped
@@ -298,6 +300,28 @@ async def test_a_subscriber_that_lags_is_told_to_read_anew(
         await record(services, *(request(f"t-{n}") for n in range(4)))
         for one in (slow, quick, narrow):
             assert (await received(one))["kind"] == "READY"
+
+
+@pytest.mark.usefixtures("at_once")
+async def test_requests_are_pushed_once_the_store_can_be_read_again(
+    services: Services, context: OperationContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "FIRST_RETRY_SECONDS", 0)
+    read = gateway_request_pages.gateway_requests_since
+    failed: list[Any] = []
+
+    async def away(*arguments: Any, **options: Any) -> Any:
+        if len(failed) < 3:
+            failed.append(arguments)
+            raise StoreUnavailable("its server can't be reached")
+        return await read(*arguments, **options)
+
+    async with aclosing(await watch(context, COMPLETED)) as updates:
+        await received(updates)
+        monkeypatch.setattr(gateway_request_pages, "gateway_requests_since", away)
+        await record(services, request("one"), request("two"))
+        names = [(await received(updates))["gatewayRequest"]["requestId"] for _ in range(2)]
+        assert (names, len(failed)) == (["one", "two"], 3)
 
 
 @pytest.mark.usefixtures("at_once")

@@ -133,6 +133,24 @@ def test_who_is_another_user_is_told_so(
     assert "the server's user" in failing["database"]["advice"]
 
 
+async def test_a_key_that_this_user_may_not_read_is_not_said_to_be_lost(
+    data_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = os.open
+
+    def refused(path: Any, *options: Any, **more: Any) -> int:
+        if Path(path).name == "secret-key":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return opened(path, *options, **more)
+
+    monkeypatch.setattr(os, "open", refused)
+    found = (await examined(data_dir, capsys))["secrets"]
+    assert found["health"] == "FAIL"
+    assert "Permission denied" in found["message"]
+    assert "the server's user" in found["advice"]
+    assert "backup" not in found["advice"]
+
+
 def test_json_comes_of_whatever_names_files_have(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -212,7 +230,7 @@ def break_a_page(folder: Path) -> None:
          "TRUNKLINE_DATABASE_URL"),
         (lambda folder: (folder / "secret-key").write_text("hunter2"), "secrets", "FAIL", "backup"),
         (lambda folder: KeyFile(folder / "secret-key").replace([generate_secret_key()] * 2),
-         "secrets", "WARN", "--resume"),
+         "secrets", "WARN", "--resume` once something is sealed"),
     ],
 )  # fmt: skip
 async def test_what_is_wrong_is_named_with_what_to_do(

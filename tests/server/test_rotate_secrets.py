@@ -244,6 +244,30 @@ def test_an_empty_file_is_no_database_whose_key_is_rotated(data_dir: Path, tmp_p
     assert keys_in(data_dir) == before
 
 
+def test_where_nothing_is_sealed_the_former_key_is_never_dropped(
+    data_dir: Path, sqlite_template: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = keys_in(data_dir)
+    shutil.copy(sqlite_template, tmp_path / "wrong.db")
+    url = f"sqlite+aiosqlite:///{tmp_path / 'wrong.db'}"
+    wrong = read_settings(data_dir=data_dir, database_url=url)
+    with pytest.raises(CannotStart, match=r"nothing was changed: .* TRUNKLINE_DATABASE_URL"):
+        secret_rotation.run_rotate_secrets(wrong, resume=False, keep_old=False)
+    assert keys_in(data_dir) == before
+    secret_rotation.run_rotate_secrets(wrong, resume=True, keep_old=False)
+    assert "nothing to do" in capsys.readouterr().err
+    secret_rotation.run_rotate_secrets(wrong, resume=False, keep_old=True)
+    newest, former = keys_in(data_dir)
+    assert [former] == before
+    # Nor is a rotation finished that was begun on the right one.
+    with pytest.raises(CannotStart, match="nothing is sealed in this database"):
+        secret_rotation.run_rotate_secrets(wrong, resume=True, keep_old=False)
+    assert keys_in(data_dir) == [newest, former]
+    rotate(data_dir)
+    assert f"{MANY} of {MANY} sealed anew" in capsys.readouterr().err
+    assert keys_in(data_dir) == [newest]
+
+
 async def spoil(folder: Path, slug: str) -> None:
     """Have its key sealed by a key that nobody has."""
     database = Database.open(settings_of(folder).database_url)

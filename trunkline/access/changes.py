@@ -72,7 +72,7 @@ async def create_token(services: Services, new: NewAccessToken) -> TokenMade:
         taken = await store.find_token_by_name(connection, name) if name_fits else None
         if not any(one.field == ("failoverChainIds",) for one in noted):
             await _check_chains(connection, found, new.chain_ids or ())
-        if await store.count_tokens(connection) >= MOST_TOKENS:
+        if await store.hold_tokens(connection) >= MOST_TOKENS:
             found.add(
                 ProblemCode.TOO_MANY, None, f"there are {MOST_TOKENS} tokens already: revoke some"
             )

@@ -63,7 +63,7 @@ async def create_budget(services: Services, new: NewBudget) -> BudgetSaved:
         if not await _exists(connection, kind, scope_id):
             field_name, what = _FIELDS[kind]
             found.add(ProblemCode.NOT_FOUND, ("scope", field_name), f"there is no such {what}")
-        if await store.count_budgets(connection) >= MOST_BUDGETS:
+        if await store.hold_budgets(connection) >= MOST_BUDGETS:
             found.add(
                 ProblemCode.TOO_MANY, None, f"there are {MOST_BUDGETS} budgets already: delete some"
             )

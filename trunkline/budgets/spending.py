@@ -10,8 +10,6 @@ from db.rollup_levels import SUMMED
 from db.usage import UsageCondition
 from db.usage_rollups import GroupId, sum_groups
 from db.vocabulary import BudgetScopeKind, UsageDimension
-from trunkline.errors import BadRequest
-from trunkline.usage.totals import too_large
 from trunkline.usage.windows import Span
 
 _COST = SUMMED.index("cost_nanos")
@@ -38,37 +36,36 @@ class Spending:
 async def read_spending(
     connection: Connection, wanted: Sequence[tuple[BudgetScopeRow, Span]]
 ) -> list[Spending]:
-    """What each of these scopes spent in its time, in their order. Raises `BadRequest`."""
-    together: dict[tuple[UsageDimension, Span], list[BudgetScopeRow]] = {}
-    for scope, span in wanted:
-        together.setdefault((_DIMENSIONS[scope.kind], span), []).append(scope)
-    sums: dict[tuple[UsageDimension, Span], _Sums] = {}
-    for (dimension, span), scopes in together.items():
-        try:
-            sums[dimension, span] = await sum_groups(
-                connection, dimension, (span.start, span.end), _condition(dimension, scopes)
-            )
-        except TotalTooLarge as error:
-            raise too_large() from error
-    return [_spending(scope, sums[_DIMENSIONS[scope.kind], span]) for scope, span in wanted]
-
-
-async def read_any_spending(
-    connection: Connection, wanted: Sequence[tuple[BudgetScopeRow, Span]]
-) -> list[Spending]:
-    """The same, whatever was recorded: more than the store can sum is as much as it can."""
+    """What each of these scopes spent in its time, in their order. More than `LARGEST` is that:
+    a budget goes on blocking, and can be read, whatever was recorded.
+    """
     try:
-        found = await read_spending(connection, wanted)
-    except BadRequest:
+        found = await _read_exact(connection, wanted)
+    except TotalTooLarge:
         # One that can't be summed says nothing of the others.
         found = [await _read_alone(connection, scope, span) for scope, span in wanted]
     return [replace(one, cost_nanos=min(one.cost_nanos, LARGEST)) for one in found]
 
 
+async def _read_exact(
+    connection: Connection, wanted: Sequence[tuple[BudgetScopeRow, Span]]
+) -> list[Spending]:
+    """The same. Raises `TotalTooLarge`."""
+    together: dict[tuple[UsageDimension, Span], list[BudgetScopeRow]] = {}
+    for scope, span in wanted:
+        together.setdefault((_DIMENSIONS[scope.kind], span), []).append(scope)
+    sums: dict[tuple[UsageDimension, Span], _Sums] = {}
+    for (dimension, span), scopes in together.items():
+        sums[dimension, span] = await sum_groups(
+            connection, dimension, (span.start, span.end), _condition(dimension, scopes)
+        )
+    return [_spending(scope, sums[_DIMENSIONS[scope.kind], span]) for scope, span in wanted]
+
+
 async def _read_alone(connection: Connection, scope: BudgetScopeRow, span: Span) -> Spending:
     try:
-        (found,) = await read_spending(connection, [(scope, span)])
-    except BadRequest:
+        (found,) = await _read_exact(connection, [(scope, span)])
+    except TotalTooLarge:
         return Spending(LARGEST, 0)
     return found
 

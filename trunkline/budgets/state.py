@@ -31,7 +31,7 @@ class BudgetState:
 async def read_states(
     connection: Connection, budgets: Sequence[BudgetRow], now: datetime
 ) -> Mapping[BudgetRow, BudgetState]:
-    """How each of these stands now. Raises `BadRequest` where a total is too large."""
+    """How each of these stands now."""
     as_of = await read_clock(connection)
     spans = [period_at(budget.period, budget.timezone, now) for budget in budgets]
     scopes = [budget.scope for budget in budgets]

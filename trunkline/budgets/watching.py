@@ -16,7 +16,7 @@ from db.vocabulary import ChangeKind
 from trunkline.budgets.alerting import Look, give_alerts, not_yet_given
 from trunkline.budgets.blocking import Blocking
 from trunkline.budgets.periods import period_at, period_before
-from trunkline.budgets.spending import read_any_spending
+from trunkline.budgets.spending import read_spending
 from trunkline.budgets.state import blocks
 from trunkline.errors import BadRequest
 from trunkline.events import BudgetChanged, Subscription, UsageRecorded
@@ -74,7 +74,7 @@ class BudgetWatch:
             budgets = await store.enabled_budgets(connection)
             wanted = _wanted(budgets, now)
             scopes = [(budget.scope, span) for budget, span in wanted]
-            spent = await read_any_spending(connection, scopes)
+            spent = await read_spending(connection, scopes)
             looks = [Look(*one, spending) for one, spending in zip(wanted, spent, strict=True)]
             due = await not_yet_given(connection, looks)
         present = [look for look in looks if look.period.start <= now < look.period.end]

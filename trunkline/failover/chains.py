@@ -71,27 +71,32 @@ async def create_chain(services: Services, new: NewChain) -> ChainRow:
     async def create(connection: Connection) -> Change[ChainRow]:
         found = Problems()
         await _check_models(connection, found, new.steps, steps)
-        slug = new.slug
-        if slug is None:
-            slug = await _free_slug(connection, name)
-        elif not problems.concern("slug") and await store.load_chains_by_slug(connection, [slug]):
-            found.add(ProblemCode.TAKEN, ("slug",), f"there is a chain {slug!r} already")
+        given = new.slug
+        if (
+            given is not None
+            and not problems.concern("slug")
+            and await store.load_chains_by_slug(connection, [given])
+        ):
+            found.add(ProblemCode.TAKEN, ("slug",), f"there is a chain {given!r} already")
         if noted or found.found:
             raise Refused([*noted, *found.found])
         now = services.clock()
-        chain_id = await store.insert_chain(
-            connection,
-            slug=slug,
-            name=name,
-            description=description,
-            enabled=new.enabled,
-            delivery=new.delivery,
-            now=now,
-        )
-        if chain_id is None:  # Another writer took it since we looked.
-            raise Refused(
-                [Problem(ProblemCode.TAKEN, ("slug",), f"there is a chain {slug!r} already")]
+        chain_id = None
+        while chain_id is None:
+            chain_id = await store.insert_chain(
+                connection,
+                slug=await _free_slug(connection, name) if given is None else given,
+                name=name,
+                description=description,
+                enabled=new.enabled,
+                delivery=new.delivery,
+                now=now,
             )
+            # Another writer took it since we looked. One that we made is seen as taken now.
+            if chain_id is None and given is not None:
+                raise Refused(
+                    [Problem(ProblemCode.TAKEN, ("slug",), f"there is a chain {given!r} already")]
+                )
         await store.replace_steps(connection, chain_id, steps)
         chain = await _present(connection, chain_id)
         changes = created(await shown_chain(connection, chain))

@@ -8,11 +8,13 @@ commits (see `db/gateway_requests.py`), so it misses none. Touched by the event 
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator
+from functools import partial
 
 from db import gateway_request_pages as store
 from db.engine import Database
 from db.gateway_request_pages import GatewayRequestCondition, GatewayRequestRow
 from trunkline.events import EventBus, GatewayRequestsRecorded, Missed, Subscription
+from trunkline.patience import patiently
 
 MOST_WAITING = 1_000
 """Requests that wait for one subscriber, and that one reading goes back. Beyond, it is told."""
@@ -33,7 +35,8 @@ class RequestFeed:
         """`Missed` at the beginning, then each request that matches and is committed from then on,
         in the order of commits. `Missed` again where more came than is worth listing.
 
-        Raises what the store raises where it can't be read.
+        Raises what the store raises where it can't be read at the beginning, or is broken. What
+        comes while it can't be used for a moment is told afterwards.
         """
         own = _Waiting(condition)
         self._waiting.add(own)
@@ -72,7 +75,7 @@ class RequestFeed:
             while True:
                 # Even where it says `Missed`: what is new is in the store.
                 await subscription.drained()
-                last = await self._read(database, last)
+                last = await patiently(partial(self._read, database, last))
                 await asyncio.sleep(READ_EVERY_SECONDS)
         except Exception as error:  # noqa: BLE001  # each subscriber raises it
             for one in self._waiting:
@@ -81,11 +84,13 @@ class RequestFeed:
     async def _read(self, database: Database, last: int) -> int:
         async with database.read() as connection:
             rows = await store.gateway_requests_since(connection, last, most=MOST_WAITING + 1)
-            if len(rows) <= MOST_WAITING:
-                for one in self._waiting:
-                    one.offer(rows)
-                return rows[-1].id if rows else last
-            newest = await store.last_gateway_request(connection)
+            too_many = len(rows) > MOST_WAITING
+            newest = await store.last_gateway_request(connection) if too_many else last
+        # The reading has ended well, so that nothing is offered twice.
+        if not too_many:
+            for one in self._waiting:
+                one.offer(rows)
+            return rows[-1].id if rows else last
         for one in self._waiting:
             one.miss()
         return newest

@@ -82,7 +82,9 @@ async def export_usage(
 ) -> AsyncGenerator[Part, None]:
     """The parts of an export. Raises `BadRequest`, only before the first.
 
-    Of events it holds every one that was recorded when it began, once, and none that is newer.
+    Of events it holds every one that was recorded when it began, once, unless it expires before its
+    page is read, and none whose recording began later. PostgreSQL gives ids before the commit: of
+    those that were being recorded just then it holds any.
     """
     if isinstance(export, EventsExport):
         async for part in _events(database, export, file_format):

@@ -1,6 +1,7 @@
 """What is compiled, what is not, and that nobody can tell."""
 
 import sys
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import pytest
@@ -20,7 +21,7 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from schema.compiled.documents import MOST_LONG, MOST_PLANS, PreparedDocuments
 from schema.compiled.executing import CompiledExecution
 from schema.compiled.names import Names, _code
-from schema.compiled.promises import Promises
+from schema.compiled.promises import Promises, ServedBy
 from schema.compiled.purity import pure
 from schema.compiled.shapes import plain_read
 from schema.compiled.unchanging import MOST_KEPT, keep, kept
@@ -220,6 +221,53 @@ def test_code_of_a_long_text_is_not_shared() -> None:
     shared = _code.cache_info().currsize
     assert Names({}).run(f"answer = 42 # {'long ' * 4_000}")["answer"] == 42
     assert _code.cache_info().currsize == shared
+
+
+@strawberry.type
+class Said:
+    at: datetime
+
+
+@strawberry.type
+class SaidQuery:
+    said: Any = strawberry.field(
+        resolver=lambda: [Said(at=datetime(2026, 11, 23, tzinfo=UTC))], graphql_type=list[Said]
+    )
+
+
+class InYears(CompiledExecution, StrawberryGraphQLCoreExecutionContext):
+    promises: ClassVar[Promises] = Promises(
+        scalars={"DateTime": ServedBy(datetime, lambda one: str(one.year))}
+    )
+
+
+class InDays(InYears):
+    promises: ClassVar[Promises] = Promises(
+        scalars={"DateTime": ServedBy(datetime, lambda one: str(one.date()))}
+    )
+
+
+def test_executors_of_one_schema_keep_their_own_promises() -> None:
+    document = parse("{ said { at } }")
+    said = strawberry.Schema(SaidQuery)._schema
+
+    def at(executor: type[CompiledExecution]) -> str:
+        result = execute(
+            said,
+            document,
+            middleware=MiddlewareManager(),
+            executor_class=executor,
+            is_awaitable=optimized_is_awaitable,  # type: ignore[arg-type]  # as Strawberry gives it
+            operation_extensions=None,
+        )
+        assert isinstance(result, ExecutionResult)
+        assert result.data is not None
+        text: str = result.data["said"][0]["at"]
+        return text
+
+    for _ in range(2):
+        assert at(InYears) == "2026"
+        assert at(InDays) == "2026-11-23"
 
 
 class FirmRow:

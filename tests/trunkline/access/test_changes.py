@@ -37,6 +37,19 @@ async def lets_in(services: Services, text: str) -> bool:
     return found is not None
 
 
+async def test_tokens_made_at_once_do_not_pass_the_bound(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trunkline.access.changes.MOST_TOKENS", 3)
+    made = await asyncio.gather(
+        *(make(services, f"token-{number}") for number in range(8)), return_exceptions=True
+    )
+    refused = [one for one in made if isinstance(one, Refused)]
+    assert [problems(one) for one in refused] == [{("TOO_MANY",)}] * 5
+    async with services.database.read() as connection:
+        assert len((await page_tokens(connection, PageRequest(first=100))).nodes) == 3
+
+
 async def test_every_problem_of_a_new_token_at_once(services: Services) -> None:
     new = NewAccessToken(
         name="Admin",

@@ -1,9 +1,11 @@
 """Budgets under change: every problem at once, what is left out stays, secrets shown once."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from db.budgets import count_budgets
 from db.vocabulary import BudgetAction, BudgetPeriod, ChangeKind, ProviderKind
 from server.wiring import services_on
 from tests.conftest import SECRET_KEY
@@ -76,6 +78,17 @@ async def test_the_bounds_themselves_are_fine(services: Services) -> None:
     budget = await make_budget(services, thresholds=(1000, 1), amount_nanos=MOST_AMOUNT_NANOS)
     assert budget.thresholds == (1, 1000)
     assert (await make_budget(services, "0.000000001", thresholds=())).thresholds == ()
+
+
+async def test_budgets_made_at_once_do_not_pass_the_bound(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trunkline.budgets.changes.MOST_BUDGETS", 3)
+    made = await asyncio.gather(*(make_budget(services) for _ in range(8)), return_exceptions=True)
+    refused = [one for one in made if isinstance(one, Refused)]
+    assert [problems(one) for one in refused] == [{("TOO_MANY",)}] * 5
+    async with services.database.read() as connection:
+        assert await count_budgets(connection) == 3
 
 
 async def test_a_deleted_provider_is_not_found(services: Services) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from db.budgets import BudgetRow, enabled_budgets
 from db.models import find_model_by_name
 from db.providers import find_provider_by_slug
-from db.vocabulary import BudgetAction, ProviderKind
+from db.rollup_columns import LARGEST
+from db.vocabulary import BudgetAction, BudgetPeriod, ProviderKind
 from tests.conftest import SetClock
 from tests.trunkline.budgets.spending import ALL, make_budget, make_chain, spend
 from trunkline.budgets.inputs import BudgetScope
@@ -91,6 +93,24 @@ async def test_what_is_left_what_is_reached_and_what_blocks(services: Services) 
         (0, 100, True, (50, 100)),
         (0, 120, True, (50, 100, 120)),
     ]
+
+
+async def test_what_can_not_be_summed_is_spent_and_no_error(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trunkline.usage.intake.MOST_COST_NANOS", LARGEST)
+    monkeypatch.setattr("trunkline.usage.priced_events.MOST_PRICED_NANOS", LARGEST)
+    month = BudgetPeriod.CALENDAR_MONTH
+    every = await make_budget(services, "10", action=BudgetAction.BLOCK, period=month)
+    other = await make_budget(services, "10", scope=BudgetScope(agent="b"), period=month)
+    largest = str(Decimal(LARGEST).scaleb(-9))
+    now = services.clock()
+    for place, (dollars, agent) in enumerate(((largest, "a"), (largest, "a"), ("1", "b"))):
+        await spend(services, dollars, agent=agent, at=now - timedelta(days=5 + place))
+    [state, small] = await states(services, every, other)
+    assert (state.spent_usd, state.remaining_usd) == (LARGEST, 0)
+    assert (state.blocked, state.reached_thresholds) == (True, (50, 80, 100))
+    assert small.spent_usd == parse_dollars("1")
 
 
 async def test_an_unknown_price_makes_it_a_lower_bound(services: Services) -> None:

@@ -66,6 +66,12 @@ async def test_defaults_are_two_retries_300_and_30_seconds(services: Services) -
     assert chain.slug == "chain"
 
 
+async def test_chains_made_at_once_without_slugs_all_get_their_own(services: Services) -> None:
+    models = await make_models(services, 1)
+    made = await asyncio.gather(*(make_chain(services, models) for _ in range(8)))
+    assert {chain.slug for chain in made} == {"chain", *(f"chain-{one}" for one in range(2, 9))}
+
+
 async def test_an_edit_keeps_what_a_step_leaves_out(services: Services) -> None:
     models = await make_models(services, 3)
     chain = await make_chain(services, models[:2])
