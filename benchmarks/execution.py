@@ -45,7 +45,7 @@ from schema.node import reference
 from schema.root import CONFIG, EXTENSIONS, Mutation, Query, Subscription, TrunklineSchema
 from server.serving import front_door, make_server
 from server.settings import Settings
-from server.wiring import services_on
+from server.wiring import collect_seldom, services_on
 from trunkline.catalog.changes import NewModel, create_model
 from trunkline.clock import system_clock
 from trunkline.providers.changes import NewProvider, create_provider
@@ -261,6 +261,7 @@ async def _store() -> AsyncIterator[Services]:
         await migrate(database)
         async with services_on(database, Secrets([generate_secret_key()])) as services:
             await _fill(services)
+            collect_seldom()  # As `trunkline serve` does; stock has it too.
             yield services
         await database.close()
 
