@@ -16,10 +16,11 @@ from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
 from sqlalchemy import event
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from db.database_url import BadDatabaseUrl, parse_url
 from db.failing import STORE_ERRORS, connection_to, failing
 from db.one_trip import connected
 from db.questions import Asked
@@ -33,10 +34,6 @@ Connection = AsyncConnection
 """What a transaction's work gets; the layers above pass it on and look no closer."""
 
 _READERS = 4
-# Those of Python's driver; others are SQLite's own.
-_SQLITE_PARAMETERS = frozenset(
-    {"timeout", "isolation_level", "detect_types", "check_same_thread", "cached_statements"}
-)
 _POSTGRESQL_CONNECTIONS = 10
 _ATTEMPTS = 8
 # Whoever was cancelled in the middle of a read gives its connection back within milliseconds.
@@ -45,10 +42,6 @@ _LAST_READS_SECONDS = 5.0
 _RETRYABLE_SQLSTATES = frozenset({"40001", "40P01"})
 # A driver that finds no server raises the system's own error.
 _STORE_ERRORS: tuple[type[Exception], ...] = (*STORE_ERRORS, OSError)
-
-
-class BadDatabaseUrl(ValueError):
-    """The URL names no database that Trunkline can use."""
 
 
 class Database:
@@ -75,7 +68,7 @@ class Database:
 
         Raises `BadDatabaseUrl` where the URL is neither SQLite on a file nor PostgreSQL.
         """
-        parsed = _parse(url)
+        parsed = parse_url(url)
         try:
             if parsed.get_backend_name() == "sqlite":
                 reader = _sqlite(parsed, "BEGIN", read_only=True)
@@ -92,7 +85,7 @@ class Database:
 
         For `read()` only; the database must be there. Raises `BadDatabaseUrl`.
         """
-        parsed = _parse(url)
+        parsed = parse_url(url)
         if parsed.get_backend_name() != "sqlite":
             return cls.open(url)
         path = Path(parsed.database or "").absolute()
@@ -245,24 +238,6 @@ class Database:
         self._under_way.discard(task)
         if not task.cancelled():
             task.exception()  # Seen, in case the caller is gone: asyncio would warn otherwise.
-
-
-def _parse(url: str) -> URL:
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError) as error:  # ValueError: of a port that is no number.
-        raise BadDatabaseUrl("it is no database URL") from error
-    if parsed.drivername in {"postgresql", "postgresql+asyncpg"}:
-        return parsed.set(drivername="postgresql+asyncpg")
-    if parsed.drivername in {"sqlite", "sqlite+aiosqlite"}:
-        in_memory = parsed.database == ":memory:" or parsed.query.get("mode") == "memory"
-        if not parsed.database or in_memory:
-            raise BadDatabaseUrl("SQLite needs a file: sqlite+aiosqlite:///path/to/trunkline.db")
-        if "uri" not in parsed.query and parsed.query.keys() - _SQLITE_PARAMETERS:
-            # They would be left out, with a warning.
-            raise BadDatabaseUrl("SQLite's own parameters, such as mode, need file: and uri=true")
-        return parsed.set(drivername="sqlite+aiosqlite")
-    raise BadDatabaseUrl("give sqlite+aiosqlite:///… or postgresql+asyncpg://…")
 
 
 def _postgresql(url: URL) -> tuple[AsyncEngine, AsyncEngine]:

@@ -11,7 +11,8 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from db.engine import BadDatabaseUrl, Database
+from db.database_url import BadDatabaseUrl
+from db.engine import Database
 from db.failing import StoreUnavailable
 from db.installation import installation_id
 from db.migrate import DatabaseTooNew, migrate

@@ -7,7 +7,8 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.engine import BadDatabaseUrl, Database
+from db.database_url import BadDatabaseUrl
+from db.engine import Database
 from db.tables import installation
 
 

@@ -1,8 +1,7 @@
 """JSON to and from providers. What comes from them is hostile: any value may stand anywhere."""
 
-import json
 import os
-from typing import NoReturn, cast
+from typing import cast
 
 import orjson
 
@@ -79,17 +78,3 @@ def token_count(value: object) -> int | None:
 def new_call_id() -> str:
     """An id for a tool call whose provider gave it none."""
     return f"call_{os.urandom(12).hex()}"
-
-
-def with_halves(body: bytes) -> object:
-    """The value of JSON whose texts hold halves of surrogate pairs: some cut their words between
-    two of a pair, and a caller joins them. None for what is no JSON all the same.
-    """
-    try:
-        return json.loads(body.decode(), parse_constant=_no_json)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _no_json(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")

@@ -27,7 +27,10 @@ def test_halves_are_replaced(escaped: bytes, text: str) -> None:
     assert without_halves(b'{"a":"%b"}' % escaped) == {"a": text}
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'"\\ud8"', b"[" * 100_000, b"\\" * 100_000])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"\xff", b"[NaN]", b"-Infinity", b'"\\ud8"', b"[" * 100_000, b"\\" * 100_000],
+)
 def test_what_is_no_json_is_none(body: bytes) -> None:
     assert without_halves(body) is None
     assert CutCharacters().read(body) is None

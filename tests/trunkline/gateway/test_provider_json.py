@@ -12,7 +12,6 @@ from trunkline.gateway.provider_json import (
     read_arguments,
     read_object,
     token_count,
-    with_halves,
     write_arguments,
     write_body,
 )
@@ -23,17 +22,6 @@ def nested(levels: int) -> dict[str, object]:
     for _ in range(levels):
         value = {"a": value}
     return value
-
-
-@pytest.mark.parametrize(
-    "body", [b"", b"{", b"\xff", b"[NaN]", b"-Infinity", b"1" * 5_000, b"[" * 100_000]
-)
-def test_what_is_no_json_is_none_with_halves_of_characters_too(body: bytes) -> None:
-    assert with_halves(body) is None
-
-
-def test_halves_of_characters_are_read() -> None:
-    assert with_halves(b'{"a": "\\ud83d"}') == {"a": "\ud83d"}
 
 
 @pytest.mark.parametrize("value", ["\ud800", 2**64, nested(300)])

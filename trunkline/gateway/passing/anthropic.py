@@ -6,6 +6,7 @@ import orjson
 
 from trunkline.gateway.answers import Usage
 from trunkline.gateway.conversation import JsonObject
+from trunkline.gateway.cut_characters import without_halves
 from trunkline.gateway.dialects.anthropic_answers import read_message, text_in
 from trunkline.gateway.dialects.anthropic_errors import failure_in
 from trunkline.gateway.dialects.anthropic_requests import PATH
@@ -13,7 +14,6 @@ from trunkline.gateway.dialects.anthropic_usage import UsageCounts
 from trunkline.gateway.dialects.google_requests import SIGNATURE_MARK
 from trunkline.gateway.framing import EventSplitter, EventTooLarge, ServerSentEvent
 from trunkline.gateway.protocols import BadRequestBody, ProviderCall, SeenAnswer, StreamCut
-from trunkline.gateway.provider_json import with_halves
 
 _STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 # Where a delta or a block holds what the model says.
@@ -113,7 +113,7 @@ class AnthropicPassingStream:
         try:
             message: object = orjson.loads(event.data)
         except orjson.JSONDecodeError:
-            message = with_halves(event.data)
+            message = without_halves(event.data)
         if not isinstance(message, dict):
             return False
         kind = message.get("type")

@@ -10,6 +10,7 @@ import orjson
 
 from trunkline.gateway.answers import Usage
 from trunkline.gateway.conversation import JsonObject
+from trunkline.gateway.cut_characters import without_halves
 from trunkline.gateway.dialects.openai import PATH
 from trunkline.gateway.dialects.openai_answers import (
     arguments_of,
@@ -33,7 +34,6 @@ from trunkline.gateway.protocols import (
     StreamCut,
     StreamFailed,
 )
-from trunkline.gateway.provider_json import with_halves
 
 _OTHER_TOKENS = ("function_call", "audio")
 
@@ -142,7 +142,7 @@ class OpenAiPassingStream:
         try:
             said: object = orjson.loads(data)
         except orjson.JSONDecodeError:
-            said = with_halves(data)
+            said = without_halves(data)
         if not isinstance(said, dict):
             return False
         # This runs for every token, so it calls no more than it must.
