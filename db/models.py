@@ -137,16 +137,6 @@ async def models_of_provider(
     return {row.wire_name: read_model(row) for row in await connection.execute(statement)}
 
 
-async def model_standings(connection: AsyncConnection) -> Mapping[int, tuple[int, bool]]:
-    """The version of every living model, and whether it is deprecated, by id: what it takes to see
-    that one was changed.
-    """
-    statement = select(models.c.id, models.c.version, models.c.deprecated).where(
-        models.c.deleted_at.is_(None)
-    )
-    return {row.id: (row.version, row.deprecated) for row in await connection.execute(statement)}
-
-
 async def lock_model(connection: AsyncConnection, model_id: int) -> ModelRow | None:
     """The living model, held until the transaction ends: nobody changes or uses it meanwhile."""
     await connection.execute(select(models.c.id).where(models.c.id == model_id).with_for_update())

@@ -17,6 +17,7 @@ from db.model_pages import (
     page_models,
     page_models_of_providers,
 )
+from db.model_standings import model_standings
 from db.models import ModelPricingRow, ModelRow, NewModelRow
 from db.overrides import OverrideRow, insert_override, load_overrides
 from db.paging import BadCursor, PageRequest
@@ -312,7 +313,7 @@ async def test_standings_tell_of_changes_and_leave_out_the_deleted(database: Dat
 
     await database.transact(change)
     async with database.read() as connection:
-        standings = await store.model_standings(connection)
+        standings = await model_standings(connection)
     assert standings == {ids["a"]: (2, False), ids["b"]: (1, True)}
 
 

@@ -12,6 +12,7 @@ import structlog
 
 from db import models as stored_models
 from db import providers as stored_providers
+from db.model_standings import model_standings
 from db.provider_rows import ProviderRow
 from db.vocabulary import ChangeKind
 from trunkline.events import Missed, ModelChanged, ProviderChanged
@@ -82,7 +83,7 @@ class Recovery:
         """Look at each provider, also at those that were there before, and at each model."""
         async with self._services.database.read() as connection:
             providers = await stored_providers.all_providers(connection)
-            models = await stored_models.model_standings(connection)
+            models = await model_standings(connection)
         before, self._models = self._models, models
         for model_id, standing in models.items():
             if before.get(model_id) != standing:
@@ -111,7 +112,7 @@ class Recovery:
     async def _note_all(self) -> None:
         async with self._services.database.read() as connection:
             providers = await stored_providers.all_providers(connection)
-            self._models = await stored_models.model_standings(connection)
+            self._models = await model_standings(connection)
         self._standings = {provider.id: _standing(provider) for provider in providers}
 
 
